@@ -33,7 +33,7 @@ const COMMANDS: &[(&str, Run, &str)] = &[
     (
         "release-check",
         With("[--strict] [--only TEXT]", release::run),
-        "whether a release may go out; under --strict, a tool that is not installed stops it",
+        "check that a release can be published; under --strict, a tool that is not installed stops it",
     ),
     (
         "public-api",
@@ -51,11 +51,7 @@ const COMMANDS: &[(&str, Run, &str)] = &[
         Alone(blockstore_tests::run),
         "run the JavaScript suite interface-blockstore-tests on our backends; needs npm",
     ),
-    (
-        "soak",
-        With("KIND [OPTIONS]", soak::run),
-        "long runs, listed by `cargo xtask soak`: of what chance decides, and of what must never happen",
-    ),
+    ("soak", With("KIND [OPTIONS]", soak::run), "long randomised and crash tests; `cargo xtask soak` lists them"),
     (
         "bucket",
         With("[--only TEXT]", bucket::run),

@@ -110,7 +110,7 @@ fn wrong_scheme(scheme: &str) -> String {
         "http" | "https" => {
             format!("give the scheme of the service, as in s3://BUCKET/PREFIX?endpoint={scheme}://HOST")
         }
-        _ => format!("no bucket has the scheme `{scheme}`: there are {}://", SCHEMES.join("://, ")),
+        _ => format!("unknown scheme `{scheme}`; known are {}://", SCHEMES.join("://, ")),
     }
 }
 
@@ -131,7 +131,7 @@ impl Bucket {
         }
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
         if let Some(other) = name.chars().find(|c| !is_plain(*c)) {
-            return Err(format!("a bucket has no `{other}` in its name; the address of a server goes into `endpoint`"));
+            return Err(format!("a bucket name cannot contain `{other}`; give the address of a server in `endpoint`"));
         }
         let prefix = Path::from_url_path(prefix.trim_end_matches('/'))
             .map_err(|error| format!("its prefix cannot be the name of an object: {error}"))?;
@@ -160,7 +160,7 @@ impl Settings {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             let known = provider.keys();
             if !known.contains(&key) {
-                return Err(format!("it has no setting `{key}`: there are `{}`", known.join("`, `")));
+                return Err(format!("unknown setting `{key}`; known are `{}`", known.join("`, `")));
             }
             let is_new = match key {
                 "region" => settings.region.replace(text(key, value)?).is_none(),
@@ -279,14 +279,14 @@ mod tests {
             ("s3://", "no bucket"),
             ("s3:///x", "no bucket"),
             ("s3://?region=eu", "no bucket"),
-            ("s3://b:9000/x", "no `:`"),
-            ("s3://b\u{e9}/x", "no `\u{e9}`"),
+            ("s3://b:9000/x", "cannot contain `:`"),
+            ("s3://b\u{e9}/x", "cannot contain `\u{e9}`"),
             ("s3://b/x//y", "prefix"),
             ("s3://b/x/../y", "prefix"),
             ("s3://b/%ff", "prefix"),
             ("s3://b/x#y", "%23"),
-            ("s3://b?regoin=eu", "no setting `regoin`: there are `region`, `endpoint`, `allow_http`, `virtual"),
-            ("gs://b?region=eu", "no setting `region`: there are `endpoint`, `allow_http`"),
+            ("s3://b?regoin=eu", "unknown setting `regoin`; known are `region`, `endpoint`, `allow_http`, `virtual"),
+            ("gs://b?region=eu", "unknown setting `region`; known are `endpoint`, `allow_http`"),
             ("s3://b?region=eu&region=us", "twice"),
             ("s3://b?region=", "no value"),
             ("s3://b?region", "no value"),
@@ -330,7 +330,7 @@ mod tests {
         }
         for (url, why) in [
             ("https://b.s3.amazonaws.com/x", "s3://BUCKET/PREFIX?endpoint=https://HOST"),
-            ("swift://b/x", "there are s3://, s3a://, gs://, az://, abfs://, file://"),
+            ("swift://b/x", "known are s3://, s3a://, gs://, az://, abfs://, file://"),
         ] {
             let error = Address::of(&url.into()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::NotAStore, "{url}");

@@ -56,7 +56,7 @@ impl HttpService for Watched {
         // The client panics at a URL that its own parser does not take.
         if reqwest::Url::parse(&request.uri().to_string()).is_err() {
             let host = request.uri().host().unwrap_or_default();
-            return Err(final_answer(Means::Refused, 0, &format!("{host:?} is no host")));
+            return Err(final_answer(Means::Refused, 0, &format!("{host:?} is not a host name")));
         }
         match self.0.execute(request).await {
             Err(error) if asked.is_for_machine => Err(no_credentials(0, format!("{NO_CREDENTIALS}: {error}"))),
@@ -98,9 +98,10 @@ async fn judged(asked: Asked, response: HttpResponse) -> Result<HttpResponse, Ht
     })
 }
 
-const NO_CREDENTIALS: &str = "the environment has no credentials, and neither has the metadata service of the machine";
+const NO_CREDENTIALS: &str =
+    "found no credentials, neither in the environment nor from the metadata service of the machine";
 const A_PAGE: &str = "a web page, not the answer of a service";
-const NOT_OF_THE_SERVICE: &str = "it does not say that the object is absent.";
+const NOT_OF_THE_SERVICE: &str = "this is not the answer of an object store:";
 
 fn final_answer(means: Means, status: u16, text: &str) -> HttpError {
     HttpError::new(HttpErrorKind::Unknown, Answer { means: Some(means), status, text: shown(text) })
@@ -247,7 +248,7 @@ mod tests {
         *request.uri_mut() = "http://10.0.0.256/b".parse().unwrap();
         let client = HttpClient::new(Watched(HttpClient::new(Fixed::new(200, "", ""))));
         let error = wait_for(async move { client.execute(request).await }).unwrap().unwrap_err();
-        assert!(error.to_string().contains("\"10.0.0.256\" is no host"), "{error}");
+        assert!(error.to_string().contains("\"10.0.0.256\" is not a host name"), "{error}");
     }
 
     /// Any server may answer 404. Taken for absence, it would end the log there.

@@ -33,12 +33,12 @@ pub(crate) fn create(options: &OpenOptions, objects: &Objects) -> Result<Format,
     match read_format(objects)? {
         Some(found) if found.store != own.store && options.create_new => Err(already_there(objects)),
         Some(found) => Ok(found),
-        None => Err(damaged(objects, FORMAT, "it disappeared as soon as it was written")),
+        None => Err(damaged(objects, FORMAT, "it was absent right after it was written")),
     }
 }
 
-/// Fails unless there is nothing but what a creation leaves that was cut off.
-fn check_remains(objects: &Objects) -> Result<(), StoreError> {
+/// Fails unless there is nothing but what a creation leaves that was cut off. A store that lost its `mnem` is damaged.
+pub(crate) fn check_remains(objects: &Objects) -> Result<(), StoreError> {
     let found = objects.list("", READ_ATTEMPTS)?;
     let foreign = |name: &str| {
         let reason = format!("it has no object {FORMAT}, and it holds other objects, such as {name:?}");

@@ -12,7 +12,7 @@ use crate::{
     BucketStore, OpenOptions,
     address::{Address, Bucket},
     counted::{Counted, Requests},
-    create::{create, sync_folder},
+    create::{check_remains, create, sync_folder},
     engine::{format::Format, objects::Objects},
     error::{BACKEND, damaged, not_a_store, unavailable},
     handle::Handle,
@@ -150,7 +150,10 @@ pub(crate) fn open_at(options: &OpenOptions, objects: Objects) -> Result<BucketS
         Some(_) if options.create_new => return Err(already_there(&objects)),
         Some(format) => format,
         None if options.may_create() => create(options, &objects)?,
-        None => return Err(not_a_store(&objects, format!("it has no object {FORMAT}"))),
+        None => {
+            check_remains(&objects)?;
+            return Err(not_a_store(&objects, format!("it has no object {FORMAT}")));
+        }
     };
     if !options.read_only {
         // The handle that made the store may not have synced it yet.

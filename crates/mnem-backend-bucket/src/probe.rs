@@ -11,14 +11,14 @@ use crate::{
     engine::objects::Objects,
     error::{BACKEND, unavailable},
     limits::READ_ATTEMPTS,
-    tables::{FORMAT, LOG, PROBE},
+    tables::{CHECKPOINTS, FORMAT, LOG, PACKS, PROBE},
 };
 
 /// How every `mnem` object of this backend begins.
 const SIGN: &[u8] = b"mnem-backend-bucket ";
 
 const NOT_OURS: &str = "its object `mnem` is that of another program";
-const NO_FORMAT: &str = "the object `mnem` is missing, yet the log has entries";
+const NO_FORMAT: &str = "the object `mnem` is missing, yet there are other objects of a store";
 
 /// Probes a bucket: at most two requests.
 pub(crate) fn probe_objects(objects: &Objects) -> Result<Probe, StoreError> {
@@ -47,7 +47,7 @@ fn of_format(begin: &[u8]) -> Probe {
 fn with_name(found: Probe, name: &str) -> Probe {
     match (name, found) {
         (_, foreign @ Probe::Foreign(_)) => foreign,
-        (LOG, _) => Probe::Damaged(NO_FORMAT.into()),
+        (LOG | PACKS | CHECKPOINTS, _) => Probe::Damaged(NO_FORMAT.into()),
         (FORMAT | PROBE, Probe::Absent) => Probe::Unfinished,
         (FORMAT | PROBE, found) => found,
         (other, _) => Probe::Foreign(format!("it holds `{other}` and no object `{FORMAT}`")),

@@ -179,7 +179,7 @@ fn recover(options: &OpenOptions, source: Source<'_>, lock: Box<dyn Lock>) -> Re
         let bytes = file.file_bytes().map_err(at("look at", &path))?.saturating_sub(position.end);
         file.set_len(position.end).map_err(at("cut", &path))?;
         file.sync_data().map_err(at("sync", &path))?;
-        tracing::warn!(segment = %path.display(), bytes, "cut off a commit that was never finished");
+        tracing::warn!(segment = %path.display(), bytes, "removed an unfinished commit");
     }
     // A commit that the manifest covers was synced before the manifest was written.
     if position.end > 0 && position.seq > view.covered_to().seq {
@@ -214,7 +214,7 @@ fn clear(source: &Source<'_>, view: &mut View) -> Result<(), StoreError> {
             replaced.push((segment, path));
         } else if let Some(number) = segment.filter(|number| *number > last)
             && is_unfinished(source, number, view.named_to).unwrap_or_else(|error| {
-                tracing::debug!(file = %path.display(), %error, "an unused file stays");
+                tracing::debug!(file = %path.display(), %error, "cannot remove an unused file");
                 false
             })
         {

@@ -98,7 +98,11 @@ impl Source<'_> {
         let bytes = read_file(self.files, &path, MANIFEST_BYTES_MAX)?;
         let bytes = bytes.ok_or_else(|| damaged(&path, "the file is missing"))?;
         let manifest = Manifest::decode(&bytes).map_err(|why| damaged(&path, why))?;
-        if manifest.store == self.keys.store { Ok(manifest) } else { Err(damaged(&path, "it is of another store")) }
+        if manifest.store == self.keys.store {
+            Ok(manifest)
+        } else {
+            Err(damaged(&path, "it belongs to another store"))
+        }
     }
 
     /// Loads the store as its manifest describes it. The rest of the log must still be read.
@@ -222,7 +226,7 @@ impl Source<'_> {
         let file = self.open_segment(number, write)?.ok_or_else(|| missing(self.layout, number))?;
         let Some(end) = end else { return Ok(file) };
         let bytes = file.file_bytes().map_err(at("look at", &path))?;
-        if bytes == end { Ok(file) } else { Err(damaged(&path, format!("it has {bytes} bytes, and had {end}"))) }
+        if bytes == end { Ok(file) } else { Err(damaged(&path, format!("it has {bytes} bytes, expected {end}"))) }
     }
 
     fn open_segment(&self, number: u32, write: bool) -> Result<Option<Arc<dyn File>>, StoreError> {
@@ -333,7 +337,7 @@ impl Source<'_> {
                 Next::Unfinished => {
                     return match classify_next(keys, &*file, &position).map_err(|error| unread(layout, next, error))? {
                         Tail::Damaged(why) => {
-                            Err(damaged(&layout.segment(next), format!("its beginning is not whole: {why}")))
+                            Err(damaged(&layout.segment(next), format!("its beginning is incomplete: {why}")))
                         }
                         _ => Ok(tail),
                     };
@@ -372,11 +376,11 @@ impl Source<'_> {
         let position = &view.position;
         let path = self.layout.segment(position.segment);
         if let Tail::Damaged(why) = tail {
-            return Err(damaged(&path, format!("the commit after byte {} is not whole: {why}", position.end)));
+            return Err(damaged(&path, format!("the commit after byte {} is incomplete: {why}", position.end)));
         }
         let told = |by: &str, seq: u64| {
             let (end, more) = (position.end, seq - position.seq);
-            Err(damaged(&path, format!("commits are missing after byte {end}: `{by}` tells of {more} more")))
+            Err(damaged(&path, format!("commits are missing after byte {end}: `{by}` names {more} more")))
         };
         match state {
             Some(state) if state.seq > position.seq => told("state", state.seq),
@@ -394,7 +398,7 @@ impl Source<'_> {
         self.read_log(&mut read, Reading { acknowledged: until, write: false, until, open: &view.segments })?;
         if read.position.seq < until {
             let Position { segment, end, .. } = read.position;
-            let why = format!("the index cannot be built: the commit after byte {end} is not whole");
+            let why = format!("the index cannot be built: the commit after byte {end} is incomplete");
             return Err(damaged(&self.layout.segment(segment), why));
         }
         Ok(read.index)

@@ -47,7 +47,7 @@ pub(crate) fn open(options: &OpenOptions, fs: Arc<dyn FileSystem>, path: &Path) 
         return Err(StoreError::InvalidArgument { operation: "open", reason });
     }
     if options.as_it_is && !options.read_only {
-        let reason = "a store is opened as it is for reading only".to_owned();
+        let reason = "a lenient open is read-only".to_owned();
         return Err(StoreError::InvalidArgument { operation: "open", reason });
     }
     let given = path;
@@ -162,7 +162,7 @@ fn check_new_place(options: &OpenOptions, fs: &dyn FileSystem, path: &Path) -> R
 /// creation to complete.
 fn withdraw(handle: &Handle, is_made: bool) {
     if is_made && let Err(error) = handle.fs.remove_folder(handle.paths.root()) {
-        tracing::debug!(path = %handle.path.display(), %error, "a new folder stays");
+        tracing::debug!(path = %handle.path.display(), %error, "cannot remove a new folder");
     }
 }
 

@@ -30,6 +30,9 @@ pub(crate) fn formats() -> PossibleValuesParser {
     PossibleValuesParser::new(all().iter().flat_map(|driver| driver.formats().iter().copied()))
 }
 
+/// The longest list of paths and URLs that stands on the line of its backend.
+const LIST_MAX: usize = 40;
+
 /// How the backend of a new store is chosen, for `--help`: each backend, with the paths that select it.
 pub(crate) fn choice() -> String {
     let mut text = "\
@@ -50,7 +53,9 @@ Backends:
         let asks: Vec<_> =
             places.filter(|(place, _)| driver.suits(&place.as_str().into())).map(|(_, words)| words).collect();
         let asks = if asks.is_empty() { String::new() } else { format!(" ({})", asks.join(", ")) };
-        text += &format!("  {name:width$}  {}{asks}\n", driver.about());
+        // A long list of URLs has a line of its own.
+        let gap = if asks.len() > LIST_MAX { format!("\n{:1$}", "", width + 3) } else { String::new() };
+        text += &format!("  {name:width$}  {}{gap}{asks}\n", driver.about());
     }
     text
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::{Place, animals, snapshot};
 
-const UNKNOWN: &str = "no backend recognizes it (";
+const UNKNOWN: &str = "no backend recognises it (";
 
 /// Runs every command that opens a store, on a path where no store can be, with and without `create`.
 fn refused(place: &Place, path: &str, why: &str) {
@@ -14,7 +14,8 @@ fn refused(place: &Place, path: &str, why: &str) {
     for args in [&["ls"][..], &["verify"], &["stat"], &["import", car], &["init"], &["put", car]] {
         let said = place.run(&[args, &["--store", path]].concat()).fails(10);
         assert!(said.starts_with(&format!("error: no store at {path}: {why}")), "{args:?}: {said}");
-        let hint = "\nhint: give the path of a store, or a path where nothing is for a new one; if a store was here, restore it from a backup\n";
+        let hint = "\nhint: give the path of a store, or a path where nothing is for a new one; \
+                    if a store was here, restore it from a backup, or try `mnem-store copy --salvage`\n";
         assert!(said.ends_with(hint), "{args:?}: {said}");
     }
     assert!(snapshot(&place.path(".")) == before, "nothing is touched");

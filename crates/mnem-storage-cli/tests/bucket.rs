@@ -36,6 +36,7 @@ fn a_build_without_buckets_names_the_feature() {
         for command in ["init", "ls"] {
             let said = place.run(&[command, "--store", url]).fails(1);
             assert!(said.contains(url) && said.contains("feature `bucket`"), "{said}");
+            assert!(said.contains("build the program with `--features bucket`"), "{said}");
         }
     }
     let said = place.run(&["ls", "--store", "https://h/x"]).fails(10);
@@ -161,7 +162,7 @@ mod folders {
             ("https://b.s3.amazonaws.com/x", 10, "s3://BUCKET/PREFIX?endpoint=https://HOST"),
             ("s3://", 1, "no bucket"),
             ("s3:///x", 1, "no bucket"),
-            ("s3://b?regoin=eu", 1, "no setting `regoin`: there are `region`, `endpoint`"),
+            ("s3://b?regoin=eu", 1, "unknown setting `regoin`; known are `region`, `endpoint`"),
             ("s3://b?endpoint=http://h", 1, "add `&allow_http=true`"),
             ("s3://b:9000/x", 1, "`endpoint`"),
             ("file://b/x", 1, "file:///folder"),
@@ -216,7 +217,47 @@ mod folders {
                 "{said}"
             );
         }
+        let ran = place.run(&["verify", "--store", &store]).exits(3);
+        assert!(ran.err.contains("`log/` and `pack/`") && !ran.err.contains("--salvage"), "{}", ran.err);
         // Each entry is an archive.
         place.run(&["import", "store/log/00000000000000000001.car", "--store", "saved.redb"]).ok();
+    }
+
+    /// The blocks of a large commit are in packs, so the entries of the log alone do not restore a store.
+    #[test]
+    fn a_lost_pack_costs_its_blocks_and_names_them() {
+        let place = Place::new();
+        let store = url(&place, "store");
+        place.run(&["init", "--store", &store]).ok();
+        place.write("note", b"a note");
+        let note = place.run(&["put", "note", "--store", &store]).ok().trim().to_owned();
+        place.run(&["import", animals().to_str().expect("text"), "--heads", "--store", &store]).ok();
+        let packs: Vec<_> =
+            fs::read_dir(place.path("store/pack")).expect("packs").map(|pack| pack.expect("one")).collect();
+        for pack in &packs {
+            fs::remove_file(pack.path()).expect("removed");
+        }
+        let ran = place.run(&["verify", "--store", &store]).exits(3);
+        let lost =
+            |line: &&str| line.starts_with("unreadable: baf") && line.contains("pack/") && line.contains("missing");
+        let lines: std::collections::BTreeSet<_> = ran.out().lines().filter(lost).collect();
+        assert_eq!(lines.len(), 4_077, "each line names another block: {}", ran.out());
+        assert!(ran.err.contains("copy --salvage") && !ran.err.contains("`mnem-store rm"), "{}", ran.err);
+        place.run(&["copy", "--salvage", &store, "saved.redb"]).exits(3);
+        assert_eq!(place.run(&["ls", "--store", "saved.redb"]).ok().trim(), note);
+    }
+
+    #[test]
+    fn a_store_without_its_first_object_is_damaged() {
+        let place = Place::new();
+        let store = url(&place, "store");
+        place.run(&["import", animals().to_str().expect("text"), "--heads", "--store", &store]).ok();
+        fs::remove_file(place.path("store/mnem")).expect("removed");
+        for args in
+            [&["ls", "--store", &store][..], &["put", "store/probe", "--store", &store], &["ls", "--store", "store"]]
+        {
+            let said = place.run(args).fails(1);
+            assert!(said.contains("mnem") && said.contains("`log/` and `pack/`"), "{args:?}: {said}");
+        }
     }
 }

@@ -60,7 +60,7 @@ fn what_acts_on_a_damaged_store_leads_to_what_saves_all_but_one_block() {
         "{lines:?}"
     );
     assert!(lines[2].starts_with("2 faults in 4,077 blocks"), "{lines:?}");
-    assert!(lines[2].ends_with("the structure is damaged, and these are the readable parts"), "{lines:?}");
+    assert!(lines[2].ends_with("the structure is damaged, so only the readable parts are counted"), "{lines:?}");
 
     let before = snapshot(&place.path("a.redb"));
     for to in ["saved.redb", "saved.simple"] {
@@ -107,7 +107,7 @@ fn what_cannot_be_salvaged_is_refused() {
     place.small_store("a.redb");
     place.small_store("b.redb");
     let said = place.run(&["copy", "--salvage", "a.redb", "b.redb"]).fails(1);
-    assert!(said.contains("the target holds blocks already; salvage into a new store"), "{said}");
+    assert!(said.contains("the target already holds blocks; salvage into a new store"), "{said}");
     assert!(said.contains("hint: run `mnem-store copy --salvage a.redb NEW`"), "{said}");
     place.run(&["copy", "--salvage", "a.redb", "a.redb"]).fails(2);
     place.run(&["copy", "--salvage", "nothing.redb", "c.redb"]).fails(10);

@@ -113,7 +113,7 @@ fn reason(at: &Location, nothing: &[(&'static dyn Driver, Option<String>)]) -> S
         return first.to_owned();
     }
     let others: String = others.iter().map(|(name, why)| format!("; {name}: {why}")).collect();
-    format!("no backend recognizes it ({name}: {first}{others})")
+    format!("no backend recognises it ({name}: {first}{others})")
 }
 
 /// The reason why a URL is no place of a store.

@@ -8,7 +8,7 @@ use mnem_store_traits::driver::Location;
 /// hard link or a second mount. `false` if one of them leads nowhere.
 ///
 /// A `file:///` URL is the path that it names. Other URLs are the same if their texts are, apart from slashes at the
-/// end: two names of one bucket are not recognized.
+/// end: two names of one bucket are not recognised.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;

@@ -48,7 +48,7 @@ pub trait Store: Blockstore + OpHeadsStore {
     ///   ([`Capabilities::atomic_commit`](crate::Capabilities)). Laws: `commit_lands_blocks_and_head`,
     ///   `commit_survives_reopen`, `writes_of_every_shape_survive_a_power_cut`.
     /// - Blocks named by [`WriteBatch::require`] are present when the head is written, and durable then. An earlier
-    ///   look-up can only save work: presence is decided in the step that writes the head. Laws:
+    ///   lookup can only save work: presence is decided in the step that writes the head. Laws:
     ///   `commit_refuses_a_missing_requirement`, `requirements_are_whole_cids`.
     /// - Requirements are decided before the heads are compared. If a required block is absent and the swap expects
     ///   other heads, the error is `MissingBlock`. Law: `commit_decides_requirements_before_its_swap`.
@@ -76,7 +76,7 @@ pub trait Store: Blockstore + OpHeadsStore {
     /// # For implementers
     /// The default checks, calls `put_many`, looks up the required blocks, then calls `update` or `swap`. That is right
     /// for a backend whose calls are durable one by one, and that shows a block only once it is durable. Override it if
-    /// blocks and heads fit into one transaction, or if the look-up and the head change can be one step: between the
+    /// blocks and heads fit into one transaction, or if the lookup and the head change can be one step: between the
     /// two, somebody may delete a required block. For several new heads, the default calls `update` or `swap` once for
     /// each. Override it if a crash may come between two of these calls, or if you claim `atomic_heads`.
     fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {

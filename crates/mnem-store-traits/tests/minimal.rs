@@ -170,7 +170,7 @@ fn a_report_says_what_is_not_claimed() {
     let report = run(MinimalFixture, &Options::default().only("store::")).to_string();
     for line in [
         "declines  side_tables: not claimed, and refused as it must be: store::side_tables_are_offered_where_claimed\n",
-        "declines  atomic_commit: not claimed: nothing can be seen of that from outside, and nobody may rely on it\n",
+        "declines  atomic_commit: not claimed: not observable from outside, and callers must not rely on it\n",
         "declines  durability of heads >= Process: not claimed: nothing can be seen",
     ] {
         assert!(report.contains(line), "{line}\n{report}");

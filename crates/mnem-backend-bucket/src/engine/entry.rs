@@ -152,7 +152,7 @@ pub(crate) fn decode(bytes: &[u8], size: u64) -> Result<Slot, Undecoded> {
         return Err(if is_cut {
             Undecoded::More(size.min(VARINT_BYTES_MAX as u64))
         } else {
-            wrong("it is no archive")
+            wrong("it is not a CAR archive")
         });
     };
     let header_end = within(header_start.saturating_add(header_bytes), size)?;

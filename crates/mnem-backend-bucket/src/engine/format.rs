@@ -50,7 +50,7 @@ impl Format {
         };
         // Encoding is the strict test: it covers the sum, and all that a parser may overlook.
         let format = read(text).filter(|format| format.encode() == text);
-        format.ok_or_else(|| damaged(objects, FORMAT, "it is not as it was written"))
+        format.ok_or_else(|| damaged(objects, FORMAT, "its checksum does not match"))
     }
 }
 

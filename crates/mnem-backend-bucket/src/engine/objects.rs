@@ -314,7 +314,7 @@ async fn part(service: &Arc<dyn ObjectStore>, path: &Path, range: Range<u64>, si
         Ok(found) => match found.bytes().await {
             Ok(bytes) if bytes.len() as u64 == wanted => return Ok(Part::Found(bytes)),
             Ok(bytes) => {
-                let source = format!("{} bytes came instead of {wanted}", bytes.len()).into();
+                let source = format!("received {} bytes, expected {wanted}", bytes.len()).into();
                 return Err(Error::Generic { store: "bucket", source });
             }
             Err(error) => error,

@@ -59,7 +59,9 @@ impl Work {
             return refuse(format!("it has {bytes} bytes, above the limit of {COMMIT_BYTES_MAX} bytes for one commit"));
         }
         if items > COMMIT_ITEMS_MAX {
-            return refuse(format!("it names {items} things, above the limit of {COMMIT_ITEMS_MAX} for one commit"));
+            return refuse(format!(
+                "it has {items} blocks, rows and heads, above the limit of {COMMIT_ITEMS_MAX} for one commit"
+            ));
         }
         Ok(())
     }

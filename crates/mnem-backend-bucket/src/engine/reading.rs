@@ -247,7 +247,7 @@ impl Handle {
 
 fn why_lost(part: &Part, expected: u64) -> String {
     match part {
-        Part::Resized(size) => format!("it has {size} bytes, and was written with {expected}"),
+        Part::Resized(size) => format!("it has {size} bytes, expected {expected}"),
         Part::Found(_) | Part::Absent => "it is missing".into(),
     }
 }

@@ -168,7 +168,7 @@ fn other_objects_do_no_harm_to_a_store_and_prevent_a_new_one() {
 fn a_log_without_its_format_object_is_damage_and_no_place_for_a_new_store() {
     let medium = stored();
     medium.remove("mnem");
-    assert_eq!(refusal(&medium).0, ErrorKind::NotAStore);
+    assert_eq!(refusal(&medium).0, ErrorKind::Damaged);
     assert_eq!(quick().open_in(medium.connect(), "").unwrap_err().kind(), ErrorKind::Damaged);
 }
 

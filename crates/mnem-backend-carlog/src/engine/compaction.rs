@@ -54,7 +54,7 @@ pub(crate) fn compact(handle: &Handle) -> Result<Reclaimed, StoreError> {
     let survey = info::survey(handle)?;
     let before = survey.info.file_bytes;
     if !is_worth_it(&survey) {
-        return Ok(Reclaimed::nothing(before, "nothing in it was deleted"));
+        return Ok(Reclaimed::nothing(before, "no blocks were deleted"));
     }
     let log = write_log(handle, writer, survey.info.blocks)?;
     switch(handle, writer, log)?;
@@ -134,7 +134,7 @@ fn begin_segment(
 ) -> Result<(Arc<dyn File>, u64), StoreError> {
     let number = descriptor.segment;
     if number > SEGMENT_NUMBER_MAX {
-        let reason = format!("the segments of a store are counted to {SEGMENT_NUMBER_MAX}: copy the store instead");
+        let reason = format!("the store has reached the maximum of {SEGMENT_NUMBER_MAX} segments: copy it instead");
         return Err(StoreError::InvalidArgument { operation: "compact", reason });
     }
     let path = handle.layout.segment(number);
@@ -250,7 +250,7 @@ impl<'a> NewLog<'a> {
             }
             replay::Bytes::Changed => {
                 let why = format!(
-                    "the commit at byte {end} is not whole, and this build cannot check block {} in it",
+                    "the commit at byte {end} is incomplete, and this build cannot check block {} in it",
                     section.cid
                 );
                 return Err(damaged(&path, why));

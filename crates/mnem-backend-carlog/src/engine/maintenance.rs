@@ -43,7 +43,7 @@ pub(crate) fn tend(handle: &Handle, by_thread: bool) {
     match handle.tending.start(handle.shared(), tend_now) {
         Ok(()) => handle.tending.wait_while(|| is_far_behind(&handle.view())),
         Err(error) => {
-            tracing::warn!(%error, "there is no thread for the index");
+            tracing::warn!(%error, "cannot start the thread of the index");
             tend_now(handle);
         }
     }

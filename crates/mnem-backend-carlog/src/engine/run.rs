@@ -111,10 +111,10 @@ impl Run {
         let pages = Pages { run: number, path: path.to_owned(), file, keys: keys.clone() };
         let first = pages.read(0)?;
         let header = Header::decode(&first).filter(|header| header.number == number);
-        let header = header.ok_or_else(|| pages.damaged("its first page is none of this run"))?;
+        let header = header.ok_or_else(|| pages.damaged("its first page belongs to another run"))?;
         let bytes = pages.file.file_bytes().map_err(|error| NoAnswer::Io { path: path.to_owned(), error })?;
         if header.file_bytes() != Some(bytes) {
-            return Err(pages.damaged("it has not the length that its header says"));
+            return Err(pages.damaged("its length does not match its header"));
         }
         Ok(Self { header, pages, budget, parts: OnceLock::new() })
     }

@@ -88,7 +88,7 @@ impl Sections {
         if self.offset == 0 && end > 0 {
             let mut position = Position { segment: number, mac: self.mac, seq: self.seq, ..Position::default() };
             if !begin(keys, &mut window, &mut position).map_err(|error| unread(layout, number, error))? {
-                return Err(damaged(&path, "its beginning is not whole"));
+                return Err(damaged(&path, "its beginning is incomplete"));
             }
             (self.offset, self.seq) = (descriptor::begin_bytes(keys), position.seq);
             self.begin_commit(keys, number);
@@ -109,7 +109,7 @@ impl Sections {
         }
         if self.offset >= end {
             if self.from != end && end > 0 {
-                return Err(damaged(&path, format!("the commit at byte {} is not whole", self.from)));
+                return Err(damaged(&path, format!("the commit at byte {} is incomplete", self.from)));
             }
             (self.current, self.offset) = (self.segments.next(), 0);
         }

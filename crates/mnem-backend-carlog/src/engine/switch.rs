@@ -89,7 +89,7 @@ pub(crate) fn remove_log(files: &dyn Files, segments: &[PathBuf]) {
 fn is_removed(files: &dyn Files, path: &Path) -> bool {
     let removed = files.remove(path);
     if let Err(error) = &removed {
-        tracing::debug!(file = %path.display(), %error, "an unused file stays");
+        tracing::debug!(file = %path.display(), %error, "cannot remove an unused file");
     }
     removed.is_ok()
 }

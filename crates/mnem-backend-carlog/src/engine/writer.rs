@@ -180,7 +180,7 @@ fn prepare<'a>(handle: &Handle, batch: &mut Batch<'a>, work: &'a Work) -> Result
     let bytes = batch.put_bytes + work.bytes();
     let record_bytes = work.record_bytes(heads.as_ref().map_or(0, BTreeSet::len));
     if record_bytes > WORK_RECORD_BYTES_MAX {
-        let reason = "it changes more heads or rows than one commit holds; write the rows in parts".to_owned();
+        let reason = "too many heads or rows for one commit; split the write".to_owned();
         return Err(StoreError::InvalidArgument { operation: "commit", reason });
     }
     check_commit_bytes(bytes)?;
@@ -295,7 +295,7 @@ fn append(handle: &Handle, writer: &Writer, batch: Batch<'_>, closed: bool) -> R
     let mac = output.record(&record);
     let end = output.at();
     if end > u32::MAX.into() {
-        let reason = "its blocks and what it says of heads and deletes are more than one commit holds".to_owned();
+        let reason = "its blocks, heads and deletes exceed the limit of one commit".to_owned();
         return Err(StoreError::InvalidArgument { operation: "commit", reason });
     }
     output.flush()?;
@@ -341,7 +341,7 @@ pub(crate) fn write_state(handle: &Handle, file: &dyn File, state: &State) -> Re
 fn begin_segment(handle: &Handle, writer: &mut Writer) -> Result<(), StoreError> {
     let number = writer.position.segment + 1;
     if number > SEGMENT_NUMBER_MAX {
-        let reason = format!("the store has {SEGMENT_NUMBER_MAX} segments, and can have no more");
+        let reason = format!("the store has {SEGMENT_NUMBER_MAX} segments, the maximum");
         return Err(StoreError::InvalidArgument { operation: "commit", reason });
     }
     let path = handle.layout.segment(number);

@@ -327,5 +327,5 @@ fn commits_wait_for_a_compaction_and_are_made() {
     assert_eq!(Content::of(&store).blocks, there);
     store.close().unwrap();
     assert_eq!(Content::of(&place.read_only()).blocks, there);
-    assert_eq!(place.open().compact().unwrap().nothing_to_do, Some("nothing in it was deleted"));
+    assert_eq!(place.open().compact().unwrap().nothing_to_do, Some("no blocks were deleted"));
 }

@@ -64,7 +64,7 @@ fn opening_reads_the_end_of_the_log_alone() {
         read.swap(0, Ordering::Relaxed);
         (0..1_000).for_each(|n| assert!(!reader.has(&block(100_000 + n).0).unwrap()));
         let bytes = read.swap(0, Ordering::Relaxed) - 1_000 * 64;
-        assert!(bytes < 100_000, "1,000 look-ups of absent blocks read {bytes} bytes");
+        assert!(bytes < 100_000, "1,000 lookups of absent blocks read {bytes} bytes");
     }
 }
 

@@ -112,7 +112,7 @@ impl Drop for Unfinished<'_> {
         let Some(path) = self.path.take() else { return };
         // If it stays, the next handle that opens the store alone removes it.
         if let Err(error) = self.handle.fs.remove_file(&path) {
-            tracing::debug!(path = %path.display(), %error, "an unfinished file stays behind");
+            tracing::debug!(path = %path.display(), %error, "cannot remove an unfinished file");
         }
     }
 }

@@ -33,10 +33,10 @@ pub(crate) struct Args {
     /// Run only laws whose path contains this text, such as blocks::put
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
-    /// First seed of randomized laws
+    /// First seed of randomised laws
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Number of seeds of randomized laws
+    /// Number of seeds of randomised laws
     #[arg(long, value_name = "N")]
     rounds: Option<u64>,
 }

@@ -16,12 +16,11 @@ const EXAMPLES: &str = "\
 Examples:
   mnem-store init --store memory.redb
   mnem-store init --store memory/ --backend simple
-  mnem-store init --store 's3://BUCKET/PREFIX?region=eu-north-1'
   mnem-store init --store memory.redb --format 'mnem-backend-redb 0.1'
                                           readable by the published programs";
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{}\n{EXAMPLES}", drivers::choice()))]
+#[command(after_help = format!("{}\n{EXAMPLES}{}", drivers::choice(), example_of_url()))]
 pub(crate) struct Args {
     /// Backend of the new store
     #[arg(long, value_parser = drivers::names())]
@@ -29,6 +28,15 @@ pub(crate) struct Args {
     /// Format of the new store [default: the backend's newest]
     #[arg(long, value_parser = drivers::formats())]
     format: Option<String>,
+}
+
+/// An example with a URL, if a backend of this build opens any.
+fn example_of_url() -> &'static str {
+    if drivers::all().iter().any(|driver| driver.schemes().contains(&"s3")) {
+        "\n  mnem-store init --store 's3://BUCKET/PREFIX?region=eu-north-1'"
+    } else {
+        ""
+    }
 }
 
 pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {

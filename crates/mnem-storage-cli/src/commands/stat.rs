@@ -14,8 +14,9 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-`length` is the length of the files, `on disk` the space that they take, as in `du`, and
-`free` the free space inside the files, which new blocks reuse.
+`length` is the length of the files, `on disk` the space that they take, as in `du` (for
+carlog and bucket, their length), and `free` the free space inside the files, which new
+blocks reuse.
 
 --reachable follows links from the heads; it needs memory for one CID per reached block.
 --largest reads the size of every block.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{
     context::Context,
     error::{Exit, Failure, Result},
-    hints::quoted,
+    hints::{BUCKET, FOR_DAMAGED_LOG, quoted},
     output::{Count, Out, Size, counted, counted_as, unless_closed},
     stop::Stop,
     terminal::Printable,
@@ -101,6 +101,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
 /// Notes on how to repair the faults. In JSON, the kinds of the faults tell.
 fn advise(context: &Context, path: &Path, report: &VerifyReport) {
     let found = |kinds: &[FaultKind]| report.faults.iter().any(|fault| kinds.contains(&fault.kind));
+    let in_bucket = || matches!(context.reading_options().detect(path), Ok(Some(driver)) if driver.name() == BUCKET);
+    if found(&[FaultKind::Structure]) && in_bucket() {
+        context.remark(format_args!("the log is damaged: {FOR_DAMAGED_LOG}"));
+        return;
+    }
     if found(&[FaultKind::Structure]) {
         context.remark(format_args!(
             "the structure is damaged: restore the store from a copy or an archive, \
@@ -116,7 +121,13 @@ fn advise(context: &Context, path: &Path, report: &VerifyReport) {
             quoted(path)
         ));
     }
-    if found(&[FaultKind::Corrupt, FaultKind::Unreadable]) {
+    if found(&[FaultKind::Unreadable]) && in_bucket() {
+        context.remark(format_args!(
+            "restore the objects that these lines name from an old version or a backup of the bucket, \
+             or run `mnem-store copy --salvage {} NEW` to copy what is still readable",
+            quoted(path)
+        ));
+    } else if found(&[FaultKind::Corrupt, FaultKind::Unreadable]) {
         context.remark("to repair a damaged block, run `mnem-store rm CID`, then import an archive that holds it");
     }
     if found(&[FaultKind::MissingHead, FaultKind::MissingLink]) {
@@ -149,10 +160,12 @@ fn tell_faults(out: &mut Out, report: &VerifyReport) -> Result<()> {
     tell_each(out, &report.faults)
 }
 
-/// Prints a line for each fault.
+/// Prints a line for each fault. It has the CID of the block or index, unless the problem names it.
 pub(crate) fn tell_each(out: &mut Out, faults: &[Fault]) -> Result<()> {
     for fault in faults {
-        let line = format_args!("{}: {}", name(fault), fault.what);
+        let named = fault.cid.map(|cid| cid.to_string()).filter(|cid| !fault.what.contains(cid));
+        let cid = named.map_or_else(String::new, |cid| format!("{cid}: "));
+        let line = format_args!("{}: {cid}{}", name(fault), fault.what);
         out.answer_with(Printable(line), || FaultLine { r#type: "fault", fault })?;
     }
     Ok(())
@@ -200,7 +213,7 @@ fn summary(out: &mut Out, report: &VerifyReport) -> Result<()> {
         text.push_str(&format!("; {} of unknown hash functions not checked", counted(report.unchecked, "block")));
     }
     if report.structure_damaged {
-        text.push_str("; the structure is damaged, and these are the readable parts");
+        text.push_str("; the structure is damaged, so only the readable parts are counted");
     }
     if report.opaque > 0 {
         text.push_str(&format!(

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use mnem_storage::{CollectError, CopyError, ErrorKind, StoreError};
 
-pub(crate) use self::services::FOR_DAMAGED_LOG;
+pub(crate) use self::services::{BUCKET, FOR_DAMAGED_LOG};
 use self::{
     archives::{for_export, for_import},
     io::for_io,
@@ -79,7 +79,10 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
         Failure::Copy { from, source: CopyError::Source(error), .. } if error.kind() == ErrorKind::NotAStore => {
             let order = "give the source first, then the target: `mnem-store copy FROM TO`";
             if from.exists() {
-                format!("{order}; if the start of the store is lost, restore it from a backup")
+                format!(
+                    "{order}; if the start of the store is lost, restore it from a backup, \
+                     or try `mnem-store copy --salvage`"
+                )
             } else {
                 order.to_owned()
             }

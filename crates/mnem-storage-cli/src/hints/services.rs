@@ -48,9 +48,14 @@ fn keys(store: &str) -> &'static str {
     }
 }
 
-/// The hint for a damaged store in a bucket, which `copy --salvage` cannot read past the damage.
-pub(crate) const FOR_DAMAGED_LOG: &str = "every object of its log is an archive: fetch those before and after the damage with the tools of the service, \
-     and give each to `mnem-store import FILE --store NEW`";
+/// The backend whose stores are in buckets.
+pub(crate) const BUCKET: &str = "bucket";
+
+/// The hint for a damaged log in a bucket, which `copy --salvage` cannot read past the damage. The blocks of large
+/// commits are in `pack/` alone.
+pub(crate) const FOR_DAMAGED_LOG: &str = "restore the object from an old version or a backup of the bucket; otherwise \
+     fetch all other objects of `log/` and `pack/` with the tools of the service: each is an archive, \
+     for `mnem-store import FILE --store NEW`";
 
 #[cfg(test)]
 mod tests {

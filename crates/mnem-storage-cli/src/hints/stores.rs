@@ -14,7 +14,7 @@ use mnem_storage::{
 
 use super::{
     for_io, quoted,
-    services::{FOR_DAMAGED_LOG, for_service, is_url},
+    services::{BUCKET, FOR_DAMAGED_LOG, for_service, is_url},
 };
 use crate::drivers;
 
@@ -92,7 +92,7 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
         StoreError::Damaged { source, .. } if source.is::<AppendedBytes>() => {
             for_appended(source.downcast_ref(), store)
         }
-        StoreError::Damaged { component: Component::Store(_), .. } if is_url(store) => FOR_DAMAGED_LOG.to_owned(),
+        StoreError::Damaged { component: Component::Store(BUCKET), .. } => FOR_DAMAGED_LOG.to_owned(),
         // A damaged row of a side table does not affect the store's own structure.
         StoreError::Damaged { component: Component::Store(_), .. } => {
             format!(
@@ -106,7 +106,13 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
         StoreError::HeadsMoved { .. } => {
             format!("run `mnem-store heads --store {store}` to list the current heads, and try again")
         }
-        StoreError::Unsupported { .. } => "run `mnem-store --version` to list the backends of this build".to_owned(),
+        StoreError::Unsupported { reason, .. } => match missing_feature(reason) {
+            Some(feature) => format!(
+                "build the program with `--features {feature}`; \
+                 `mnem-store --version` lists the backends of this build"
+            ),
+            None => "run `mnem-store --version` to list the backends of this build".to_owned(),
+        },
         StoreError::Poisoned { backend, source } => match io_error(&**source) {
             Some(error) => {
                 format!("{}; then run `mnem-store verify --store {store}`", for_failed_write(backend, error, store))
@@ -115,6 +121,9 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
         },
         StoreError::Backend { source, .. } if source.is::<ServiceFault>() => {
             source.downcast_ref().map_or_else(|| in_doubt(store), |fault| for_service(fault, store))
+        }
+        StoreError::Backend { .. } if is_url(store) && is_of_another_server(error) => {
+            "something other than the service answers: check `endpoint` in the URL with `curl`".to_owned()
         }
         StoreError::Backend { backend, source, .. } => match source.downcast_ref() {
             Some(lacks) => for_place(lacks).to_owned(),
@@ -126,14 +135,31 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
         StoreError::UnsupportedHash { .. } => "use a supported hash function for the block".to_owned(),
         StoreError::BlockTooLarge { .. } => "split the block, and link to the parts from another block".to_owned(),
         StoreError::ReadOnly { .. } => "give a writable store, or copy this one: `mnem-store copy FROM TO`".to_owned(),
+        StoreError::InvalidArgument { operation: "open", reason } if reason.contains(NO_ACCOUNT) => {
+            "name the account: set AZURE_STORAGE_ACCOUNT_NAME in the environment".to_owned()
+        }
         StoreError::InvalidArgument { operation: "open", .. } if is_url(store) => {
-            "correct the URL; `docs/OPERATIONS.md` describes the parts of one".to_owned()
+            "correct the URL as the message says, or give another; `docs/OPERATIONS.md` describes the parts of a URL"
+                .to_owned()
         }
         StoreError::InvalidArgument { operation: "open", .. } => {
-            "give another path, or omit the option that the store does not accept".to_owned()
+            "give another path, or omit the option if the message names one".to_owned()
         }
         _ => in_doubt(store),
     }
+}
+
+/// What `object_store` says about an address of Azure without an account.
+const NO_ACCOUNT: &str = "Account must be specified";
+
+/// Whether an answer came from a server that is no object store, such as a proxy.
+fn is_of_another_server(error: &StoreError) -> bool {
+    error.in_full().to_string().contains("not the answer of a")
+}
+
+/// The Cargo feature of a backend that this build lacks.
+fn missing_feature(reason: &str) -> Option<&str> {
+    reason.split_once("without its feature `")?.1.split('`').next()
 }
 
 /// The hint for extra bytes after the end of the store in its file.
@@ -224,7 +250,7 @@ fn for_nothing_there(store: &Path, typed: &str) -> String {
     }
     if found.symlink_metadata().is_ok() && !is_empty_folder {
         return "give the path of a store, or a path where nothing is for a new one; \
-                if a store was here, restore it from a backup"
+                if a store was here, restore it from a backup, or try `mnem-store copy --salvage`"
             .to_owned();
     }
     let init = init(typed);

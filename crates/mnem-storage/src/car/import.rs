@@ -171,7 +171,7 @@ impl ImportOptions {
 /// because an archive may hold a part of a graph on purpose. [`verify`](crate::verify()) follows them, and so does
 /// [`ImportOptions::complete`], before any head changes ([`ImportError::Incomplete`]).
 ///
-/// A look-up before each commit counts the new blocks. If others write to the same store meanwhile, both may count a
+/// A lookup before each commit counts the new blocks. If others write to the same store meanwhile, both may count a
 /// block as new.
 ///
 /// # Errors

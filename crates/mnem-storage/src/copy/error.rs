@@ -15,7 +15,7 @@ pub enum CopyError {
     #[error(transparent)]
     Target(StoreCause),
     /// The target does not hold what was written to it, perhaps because another program writes to it.
-    #[error("the target does not hold what was copied: {what}")]
+    #[error("the copy is incomplete: {what}")]
     Differs {
         /// The first difference.
         what: String,

@@ -299,6 +299,6 @@ fn check_empty(to: &dyn Store) -> Result<(), CopyError> {
     } else {
         return Ok(());
     };
-    let reason = format!("the target holds {holds} already; salvage into a new store");
+    let reason = format!("the target already holds {holds}; salvage into a new store");
     Err(CopyError::Target(StoreError::InvalidArgument { operation: "salvage", reason }.into()))
 }

@@ -59,22 +59,20 @@ impl Claimed {
             (_, _, 1.., _) if *claimed => format!("claimed, and broken: {}", first(broken)),
             (_, _, 1.., _) => format!("not claimed, and not refused: {}", first(broken)),
             (true, 0, 0, n) => {
-                format!("claimed, and taken at its word: {} {} not run, such as {}", laws(n), were(n), first(not_run))
+                format!("claimed but not tested: {} did not run, such as {}", laws(n), first(not_run))
             }
             (true, k, 0, 0) => format!("claimed, and kept: {}", laws(k)),
             (true, k, 0, n) => {
                 format!(
-                    "claimed, and kept as far as was looked: {}; {n} {} not run, such as {}",
+                    "claimed, and kept as far as tested: {}; {n} {} not run, such as {}",
                     laws(k),
                     were(n),
                     first(not_run)
                 )
             }
-            (false, 0, 0, 0) => {
-                "not claimed: nothing can be seen of that from outside, and nobody may rely on it".into()
-            }
+            (false, 0, 0, 0) => "not claimed: not observable from outside, and callers must not rely on it".into(),
             (false, 1.., 0, _) => format!("not claimed, and refused as it must be: {}", first(kept)),
-            (false, 0, 0, _) => format!("not claimed: whether it is refused was not looked at: {}", first(not_run)),
+            (false, 0, 0, _) => format!("not claimed: the refusal was not tested: {}", first(not_run)),
         }
     }
 }

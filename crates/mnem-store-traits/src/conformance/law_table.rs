@@ -54,6 +54,9 @@ fn title(group: Group, topic: &'static str) -> &'static str {
         (_, "locks") => "media without locks",
         (_, "network") => "networks",
         (Group::Driver, _) => "drivers",
+        (Group::Ways, "alike") => "similar CIDs and keys",
+        (_, "alike") => "similar CIDs",
+        (_, "numbers") => "changes that keep counts and sizes",
         (_, other) => other,
     }
 }

@@ -15,7 +15,7 @@ macro_rules! __conformance_laws {
             [$($mode)*]
             blocks {
                 must get absent_is_none [Blocks]
-                    "A block that is not there is `Ok(None)` or `Ok(false)`, to every kind of look-up."
+                    "A block that is not there is `Ok(None)` or `Ok(false)`, to every kind of lookup."
                 must get put_then_get_returns_the_bytes [Blocks]
                     "A block that was put is returned, byte for byte."
                 must get blocks_of_every_size_are_returned_whole [Blocks]
@@ -58,7 +58,7 @@ macro_rules! __conformance_laws {
                 must put put_rejects_truncated_digest [Blocks]
                     "`put` refuses a digest that was cut short with `UnsupportedHash`, even where its bytes would match."
                 must put put_takes_every_supported_hash [Blocks]
-                    "sha2-256, blake3 and identity are supported, in CIDv0 and CIDv1; of other hash functions each is checked or refused with `UnsupportedHash`."
+                    "sha2-256, blake3 and identity are supported, in CIDv0 and CIDv1; every other hash function is either checked or refused with `UnsupportedHash`."
                 must put put_twice_is_ok [Blocks]
                     "Putting a block that is there is `Ok` and changes nothing."
                 must put put_does_not_check_the_codec [Blocks]
@@ -95,7 +95,7 @@ macro_rules! __conformance_laws {
                 must identity near_cids_are_apart [Blocks]
                     "CIDs that differ in one byte or bit, wherever it is, in codec and hash function too, or in the case of one letter, name different blocks."
                 must identity digests_that_are_not_text_are_kept [Blocks]
-                    "Digests of any bytes are kept apart: zeros, path separators, bytes that are not text."
+                    "CIDs are kept apart whatever bytes their digests hold: zeros, path separators, bytes that are not text."
 
                 must put_many put_many_stores_every_block [Blocks]
                     "`put_many` stores every block of the batch, the first and the last included."
@@ -108,7 +108,7 @@ macro_rules! __conformance_laws {
                 must put_many put_many_takes_present_blocks [Blocks]
                     "A batch may name blocks that are there already."
                 must put_many put_many_keeps_nothing_of_a_bad_batch [Blocks]
-                    "A batch with one bad block is refused as a whole, wherever the bad one stands."
+                    "A batch with one bad block is refused as a whole, wherever the bad block is in it."
                 must put_many failed_put_many_leaves_present_blocks [Blocks]
                     "A batch that is refused removes nothing that was there before."
                 must put_many put_many_keeps_nothing_when_the_iterator_fails [Blocks]
@@ -121,7 +121,7 @@ macro_rules! __conformance_laws {
                     "Readers go on while a batch drains its iterator, and see nothing of it."
 
                 must delete delete_removes_only_its_block [Blocks]
-                    "`delete` removes its block from every look-up and from the listing, and no other block."
+                    "`delete` removes its block from every lookup and from the listing, and no other block."
                 must delete delete_of_absent_is_ok [Blocks]
                     "Deleting what is absent is `Ok`."
                 must delete deleted_block_can_be_put_again [Blocks]
@@ -187,7 +187,7 @@ macro_rules! __conformance_laws {
                     "`get_required` of an absent block is a `MissingBlock` that names it."
 
                 must model random_block_operations_agree_with_a_model [Blocks]
-                    "Random sequences of puts, deletes and look-ups leave what a trivial model holds."
+                    "Random sequences of puts, deletes and lookups leave what a trivial model holds."
 
                 must views blocks_are_the_same_through_every_pointer [Blocks]
                     "Blocks are the same through `&S`, `Box<S>`, `Arc<S>` and `dyn`."
@@ -353,11 +353,11 @@ macro_rules! __conformance_laws {
                 must every_hash every_write_takes_every_supported_hash [Blocks]
                     "Every way to write takes a block under every supported hash function, codec and version."
                 must every_hash every_write_refuses_what_is_no_cid [Blocks]
-                    "A CID whose codec or hash function has more than 63 bits is refused by every way to write, as a block and as a head, with `InvalidArgument`; nothing is kept, and no look-up finds it."
+                    "A CID whose codec or hash function has more than 63 bits is refused by every way to write, as a block and as a head, with `InvalidArgument`; nothing is kept, and no lookup finds it."
                 must every_size every_write_keeps_to_the_limit [Blocks Limits]
                     "Every way to write takes a block of `block_bytes_max`, and refuses a larger one with `BlockTooLarge`."
                 must every_size every_batch_may_be_large [Blocks]
-                    "Every way to write many blocks takes 1 to 20,000 of them; a slow store is asked for as many as it takes in a sixth of the deadline."
+                    "Every way to write many blocks takes 1 to 20,000 of them; for a slow store, as many as it can handle in a sixth of the deadline."
                 must every_size commit_takes_thousands_of_requirements [Store]
                     "A commit takes 1,500 requirements, and finds the one that is absent."
                 must every_size head_changes_may_be_large [Heads]
@@ -365,7 +365,7 @@ macro_rules! __conformance_laws {
                 must every_size side_table_takes_keys_of_the_limit [SideTables]
                     "A key of 100 bytes, in a table whose name has 32, can be written, read, listed and deleted."
                 must every_size side_table_writes_may_be_large [SideTables]
-                    "A side table's write takes 5,000 rows, and deletes as many of those that it puts; a slow store is asked for as many as it takes in a sixth of the deadline."
+                    "A side table's write takes 5,000 rows, and deletes as many of those that it puts; for a slow store, as many as it can handle in a sixth of the deadline."
                 must every_page cids_goes_on_when_its_cursor_is_deleted [Blocks]
                     "`cids` lists 2,600 blocks when the one that it listed last is deleted at the end of a page of any usual size."
                 must alike cids_that_are_alike_are_listed_on_every_page [Blocks]
@@ -381,11 +381,11 @@ macro_rules! __conformance_laws {
                 must every_page listings_at_the_same_time_are_apart [Blocks]
                     "Two interleaved listings of one handle, of blocks or of keys, each yield every item once. So does a listing that begins after others were abandoned."
                 must every_page long_listings_are_complete [Blocks]
-                    "`cids` lists 70,000 blocks, and `keys` as many keys, each once, without growing ever slower; a slow store is asked for as many as it takes in a sixth of the deadline."
+                    "`cids` lists 70,000 blocks, and `keys` as many keys, each once, without growing ever slower; for a slow store, as many as it can handle in a sixth of the deadline."
                 must every_page cids_lists_what_moves_while_its_consumer_puts [Blocks]
                     "`cids` lists each block that is there throughout once while its consumer puts hundreds of others."
                 must every_page late_bad_block_keeps_nothing_of_a_large_batch [Blocks]
-                    "A batch of 3,000 blocks and 3 MiB whose last block is bad in whatever way, or one of 64 MiB, keeps nothing, by every way to write a batch."
+                    "A batch of 3,000 blocks and 3 MiB whose last block is bad in any way, or one of 64 MiB whose last block has wrong bytes, keeps nothing, by every way to write a batch."
                 must every_page large_batches_are_drained_before_anything_is_done [Blocks]
                     "The iterator of a batch of 3 MiB, or of 3,000 CIDs to delete, may read and write the same store at its end, and fail there: nothing of the batch is kept or removed."
                 must every_page batches_of_many_bytes_are_taken [Blocks]
@@ -475,11 +475,11 @@ macro_rules! __conformance_laws {
                 must race openings_disturb_no_write [Blocks SecondHandle]
                     "The store may be opened once more while another handle writes, in any way: nothing of the write is lost."
                 must race writes_beside_close_stand_or_are_refused [Store SecondHandle]
-                    "A write beside `close` is `Closed`, or another handle sees it."
+                    "A write concurrent with `close` fails with `Closed`, or is visible through another handle."
                 must race concurrent_puts_lose_no_block [Blocks]
                     "Concurrent puts and batches of different blocks lose none."
                 must every_race deletes_lose_no_put_of_another_thread [Blocks]
-                    "A delete, in both ways, loses no other block that another thread writes meanwhile, in whatever way, and is not undone by it."
+                    "Neither `delete` nor `delete_many` loses another block that another thread writes meanwhile in any way, and no such write undoes the delete."
                 must every_race writes_of_every_kind_at_once_lose_nothing [Blocks]
                     "Blocks, deletes, heads and rows that threads write at once, in every way and through one handle or two, are all there or gone afterwards."
                 must cids cids_keeps_steady_blocks_under_writes [Blocks]
@@ -497,9 +497,9 @@ macro_rules! __conformance_laws {
                 must sets new_heads_of_a_commit_are_seen_as_one_step [Store; AtomicHeads]
                     "Where `atomic_heads` is claimed, no reader sees some of the new heads of a commit without the others."
                 must race head_histories_are_linearizable [Heads; AtomicHeads]
-                    "Whatever threads change and read at once: some order of their calls explains every answer."
+                    "However threads change and read heads at the same time, some order of their calls explains every answer."
                 must race head_is_never_seen_without_its_blocks [Store]
-                    "Whoever sees the head of a commit can read all of its blocks."
+                    "A reader that sees the head of a commit can read all of its blocks."
                 must race concurrent_commits_all_land [Store]
                     "Concurrent commits, of one head and of two, all land, with their blocks and heads."
                 must side_table side_table_write_is_seen_as_one_step [SideTables; AtomicSideTableWrites]
@@ -513,7 +513,7 @@ macro_rules! __conformance_laws {
                 must damage damaged_block_hides_no_other [Blocks Damage]
                     "A damaged block is listed, and every other block is returned."
                 must damage damaged_block_is_not_taken_for_absent [Blocks Damage]
-                    "`has` and `size` of a damaged block say that it is there, or `Corrupt`."
+                    "`has` and `size` of a damaged block report it as present, or fail with `Corrupt`."
                 must damage damage_on_the_medium_is_healed_by_delete_and_put [Blocks Damage]
                     "A block that was damaged on the medium is healed by `delete` or `delete_many`, then `put`."
                 must damage walk_reports_a_damaged_block [Blocks Damage]
@@ -524,9 +524,9 @@ macro_rules! __conformance_laws {
                 must fault failed_read_ends_a_listing [Blocks Faults]
                     "An error ends a listing, of blocks and of keys."
                 must fault failed_read_of_heads_is_an_error [Heads Faults]
-                    "While the medium cannot be read, `heads` is right or an error, never another set."
+                    "While the medium cannot be read, `heads` returns the right set or an error, never another set."
                 must fault failed_read_of_a_side_table_is_an_error [SideTables Faults]
-                    "While the medium cannot be read, a side table is right or an error, never empty."
+                    "While the medium cannot be read, every read of a side table returns the right answer or an error, never an empty table."
                 must fault failed_write_harms_no_block [Blocks Faults; PutsSurvive]
                     "A `put_many` that met a failing medium harms no block that was there, and leaves each of its own whole or absent."
                 must fault failed_put_many_keeps_all_or_nothing [Blocks Faults; PutsSurvive AtomicPutMany]
@@ -542,9 +542,9 @@ macro_rules! __conformance_laws {
                 must fault failed_side_table_write_is_as_its_outcome_says [SideTables Faults; PutsSurvive]
                     "A side table's write that met a failing medium left a prefix of its rows: none after `NotApplied`, and all or none if `atomic_side_table_writes` is claimed."
                 must fault failed_sync_refuses_writes_until_reopened [Blocks Faults; PutsSurvivePower]
-                    "After a failed sync the handle refuses puts with `Poisoned` until the store is reopened, and reads on."
+                    "After a failed sync the handle refuses puts with `Poisoned` until the store is reopened, and continues to read."
                 must fault failed_sync_refuses_head_changes_until_reopened [Heads Faults; HeadsSurvivePower]
-                    "After a failed sync the handle refuses head changes with `Poisoned` until the store is reopened, and reads on."
+                    "After a failed sync the handle refuses head changes with `Poisoned` until the store is reopened, and continues to read."
                 must fault close_reports_and_closes_under_faults [Store Faults; PutsSurvive]
                     "`close` on a failing medium reports it and closes all the same; nothing acknowledged is lost."
                 must fault readers_do_not_wait_for_a_sync [Blocks Faults; PutsSurvivePower]
@@ -559,9 +559,9 @@ macro_rules! __conformance_laws {
                 must every_fault failed_read_ends_a_listing_on_any_page [Blocks Faults]
                     "If any read of the medium fails during a listing of blocks or keys, the error is the last item of the listing, even if reads succeed again."
                 must every_fault every_write_that_fails_is_as_it_says [Blocks Faults; PutsSurvive]
-                    "If any read, write or sync of the medium fails during a write, the store holds what the outcome says, even if the handle goes on."
+                    "If any read, write or sync of the medium fails during a write, the contents of the store agree with the outcome, even if the handle keeps working."
                 must every_fault commit_that_cannot_look_moves_no_head [Store Faults; PutsSurvive HeadsSurvive]
-                    "A commit that cannot look for a required block fails and moves no head."
+                    "A commit that cannot look up a required block fails and moves no head."
                 must every_fault opening_that_fails_is_no_empty_store [Blocks Faults; PutsSurvive]
                     "If any operation of the medium fails during an open, the open fails or the handle misses nothing, and later opens find everything."
                 must every_fault failed_sync_refuses_every_write [Blocks Faults; PutsSurvivePower]
@@ -627,7 +627,7 @@ macro_rules! __conformance_laws {
                 must driver new_store_is_recognised [Driver]
                     "`probe` answers `Store` for a store that was made, open or closed, with the driver that made it, that driver's first format, and no strays."
                 must driver every_format_can_be_made [Driver]
-                    "A store of each format can be made and opened; one of another format than was asked for is an `InvalidArgument`."
+                    "A store of each format can be made and opened; opening a store while asking for another format is an `InvalidArgument`."
                 must driver probe_leaves_foreign_things_alone [Driver]
                     "A file, a folder or a symbolic link that is no store is `Foreign`, is refused with `NotAStore`, and stays as it was."
                 must driver url_of_nobody_is_foreign [Driver]
@@ -651,7 +651,7 @@ macro_rules! __conformance_laws {
                 must driver one_creator_of_a_new_store_made_it [Driver]
                     "Of several callers that create a store with `create_new` at the same moment, one makes it; the others are refused with `InvalidArgument`."
                 must driver truncated_store_is_no_empty_store [Driver]
-                    "A store file that was cut short is refused, or still holds all; it is never taken for a store with less in it."
+                    "A store file that was cut short is refused, or still holds all; it never opens as a store with less content."
                 must driver raw_scan_finds_what_is_there [Driver]
                     "A raw scan, where a driver has one, finds every block and head of a whole store, gives only bytes that have the hash of their CID, whatever happened to the files, and changes nothing."
             }

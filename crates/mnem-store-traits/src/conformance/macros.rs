@@ -164,7 +164,7 @@ macro_rules! __conformance_test_of {
     (@define ($d:tt) $name:ident [$($has:ident)*] [$($inapplicable:ident)*]) => {
         macro_rules! $name {
             $(($d needs:tt $d more:tt [$d mode:ident $inapplicable]) => {
-                $crate::__conformance_test! { "not looked at: its line says that it does not apply to this backend" [$d mode $inapplicable] }
+                $crate::__conformance_test! { "listed as inapplicable to this backend" [$d mode $inapplicable] }
             };)*
             ([] [] $d test:tt) => {
                 $crate::__conformance_test! { $d test }
@@ -193,76 +193,76 @@ macro_rules! __conformance_test {
         }
     };
     (Blocks $test:tt) => {
-        $crate::__conformance_test! { "not looked at: profile blocks is not there" $test }
+        $crate::__conformance_test! { "the fixture has no profile blocks" $test }
     };
     (Heads $test:tt) => {
-        $crate::__conformance_test! { "not looked at: profile heads is not there" $test }
+        $crate::__conformance_test! { "the fixture has no profile heads" $test }
     };
     (Store $test:tt) => {
-        $crate::__conformance_test! { "not looked at: profile store is not there" $test }
+        $crate::__conformance_test! { "the fixture has no profile store" $test }
     };
     (Limits $test:tt) => {
-        $crate::__conformance_test! { "not looked at: profile limits is not there" $test }
+        $crate::__conformance_test! { "the fixture has no profile limits" $test }
     };
     (SideTables $test:tt) => {
-        $crate::__conformance_test! { "not looked at: profile side tables is not there" $test }
+        $crate::__conformance_test! { "the fixture has no profile side tables" $test }
     };
     (Persistence $test:tt) => {
-        $crate::__conformance_test! { "not looked at: profile persistence is not declared" $test }
+        $crate::__conformance_test! { "profile persistence is not declared" $test }
     };
     (SecondHandle $test:tt) => {
-        $crate::__conformance_test! { "not looked at: profile second handle is not declared" $test }
+        $crate::__conformance_test! { "profile second handle is not declared" $test }
     };
     (SecondReader $test:tt) => {
-        $crate::__conformance_test! { "not looked at: profile second reader is not declared" $test }
+        $crate::__conformance_test! { "profile second reader is not declared" $test }
     };
     (SecondProcess $test:tt) => {
-        $crate::__conformance_test! { "not looked at: profile second process is not declared" $test }
+        $crate::__conformance_test! { "profile second process is not declared" $test }
     };
     (Damage $test:tt) => {
-        $crate::__conformance_test! { "not looked at: profile damage is not declared" $test }
+        $crate::__conformance_test! { "profile damage is not declared" $test }
     };
     (Faults $test:tt) => {
-        $crate::__conformance_test! { "not looked at: profile faults is not declared" $test }
+        $crate::__conformance_test! { "profile faults is not declared" $test }
     };
     (Crash $test:tt) => {
-        $crate::__conformance_test! { "not looked at: profile crash is not declared" $test }
+        $crate::__conformance_test! { "profile crash is not declared" $test }
     };
     (Locks $test:tt) => {
-        $crate::__conformance_test! { "not looked at: profile locks is not declared" $test }
+        $crate::__conformance_test! { "profile locks is not declared" $test }
     };
     (Network $test:tt) => {
-        $crate::__conformance_test! { "not looked at: profile network is not declared" $test }
+        $crate::__conformance_test! { "profile network is not declared" $test }
     };
     (Driver $test:tt) => {
-        $crate::__conformance_test! { "not looked at: profile driver is not declared" $test }
+        $crate::__conformance_test! { "profile driver is not declared" $test }
     };
     (PutsSurvive $test:tt) => {
-        $crate::__conformance_test! { "not looked at: capability put_durability >= Process is not claimed" $test }
+        $crate::__conformance_test! { "capability put_durability >= Process is not claimed" $test }
     };
     (PutsSurvivePower $test:tt) => {
-        $crate::__conformance_test! { "not looked at: capability put_durability = Power is not claimed" $test }
+        $crate::__conformance_test! { "capability put_durability = Power is not claimed" $test }
     };
     (AtomicPutMany $test:tt) => {
-        $crate::__conformance_test! { "not looked at: capability atomic_put_many is not claimed" $test }
+        $crate::__conformance_test! { "capability atomic_put_many is not claimed" $test }
     };
     (AtomicCommit $test:tt) => {
-        $crate::__conformance_test! { "not looked at: capability atomic_commit is not claimed" $test }
+        $crate::__conformance_test! { "capability atomic_commit is not claimed" $test }
     };
     (AtomicSideTableWrites $test:tt) => {
-        $crate::__conformance_test! { "not looked at: capability atomic_side_table_writes is not claimed" $test }
+        $crate::__conformance_test! { "capability atomic_side_table_writes is not claimed" $test }
     };
     (CumulativeDurability $test:tt) => {
-        $crate::__conformance_test! { "not looked at: capability cumulative_durability is not claimed" $test }
+        $crate::__conformance_test! { "capability cumulative_durability is not claimed" $test }
     };
     (HeadsSurvive $test:tt) => {
-        $crate::__conformance_test! { "not looked at: capability durability of heads >= Process is not claimed" $test }
+        $crate::__conformance_test! { "capability durability of heads >= Process is not claimed" $test }
     };
     (HeadsSurvivePower $test:tt) => {
-        $crate::__conformance_test! { "not looked at: capability durability of heads = Power is not claimed" $test }
+        $crate::__conformance_test! { "capability durability of heads = Power is not claimed" $test }
     };
     (AtomicHeads $test:tt) => {
-        $crate::__conformance_test! { "not looked at: capability atomic_heads is not claimed" $test }
+        $crate::__conformance_test! { "capability atomic_heads is not claimed" $test }
     };
     ($why:tt [$mode:ident $law:ident]) => {
         #[test]
@@ -296,7 +296,7 @@ fn told(law: &Law, mode: Mode, backend: &str, verdict: Verdict) -> Result<Option
     match verdict {
         Verdict::Passed => Ok(None),
         Verdict::Declined(why) => Err(format!(
-            "law {path} was not looked at: {why}\n  \
+            "law {path} did not run: {why}\n  \
              its test is ignored where the line of conformance_tests! says what {backend} has (the test \
              declares_what_the_macro_says knows the line), or names it: inapplicable: [{id}]",
             path = law.path_in(mode),
@@ -365,7 +365,7 @@ mod tests {
         let declined = Verdict::Declined("profile damage is not declared by the fixture".into());
         let text = told(&laws()[0], Mode::Reopened, "a backend", declined).expect_err("no success");
         let begins =
-            "law reopened::blocks::absent_is_none was not looked at: profile damage is not declared by the fixture\n";
+            "law reopened::blocks::absent_is_none did not run: profile damage is not declared by the fixture\n";
         assert!(text.starts_with(begins) && text.ends_with("inapplicable: [absent_is_none]"), "{text}");
     }
 }

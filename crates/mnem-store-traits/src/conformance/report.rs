@@ -201,8 +201,8 @@ impl Report {
                 self.capabilities.as_ref().is_some_and(|claims| claims.put_durability == Durability::Power)
                     || self.heads_capabilities.as_ref().is_some_and(|claims| claims.durability == Durability::Power);
             let at_its_word = claims_power && unseen.contains(&Profile::Crash);
-            line += &format!("; not looked at: {}", names(unseen));
-            line += if at_its_word { " (durability is taken at its word)" } else { "" };
+            line += &format!("; not tested: {}", names(unseen));
+            line += if at_its_word { " (durability was not tested)" } else { "" };
         }
         line
     }

@@ -74,15 +74,15 @@ fn the_reference_conforms_to_what_it_has() {
     assert!(text.contains(declined), "{text}");
     for line in [
         "claims    block_bytes_max = 16777216: claimed, and kept: 3 laws\n",
-        "claims    atomic_commit: claimed, and kept as far as was looked: 2 laws; 2 were not run, such as faults::",
-        "declines  put_durability = Power: not claimed: nothing can be seen of that from outside, and nobody may rely on it\n",
+        "claims    atomic_commit: claimed, and kept as far as tested: 2 laws; 2 were not run, such as faults::",
+        "declines  put_durability = Power: not claimed: not observable from outside, and callers must not rely on it\n",
         "claims    atomic_heads: claimed, and kept: 3 laws\n",
     ] {
         assert!(text.contains(line), "{line}\n{text}");
     }
     assert!(
         text.ends_with(
-            "memory conforms to (contract version 2): blocks, heads, store, limits, side tables; not looked at: \
+            "memory conforms to (contract version 2): blocks, heads, store, limits, side tables; not tested: \
              persistence, second handle, second reader, second process, damage, faults, crash, locks, network, driver\n"
         ),
         "{text}"
@@ -94,10 +94,10 @@ fn the_reference_conforms_to_what_it_has() {
 fn the_last_line_says_what_is_broken_and_what_was_not_looked_at() {
     let report = run(Memory(Shape::CannotOpen), &Options::default().only("heads::update_adds_a_head"));
     let last = report.to_string().lines().last().map(str::to_owned).unwrap_or_default();
-    let begins = "memory conforms to (contract version 2): nothing; breaks: heads; not looked at: blocks, store, ";
+    let begins = "memory conforms to (contract version 2): nothing; breaks: heads; not tested: blocks, store, ";
     assert!(last.starts_with(begins), "{last}");
     let report = run(Forgetful, &Options::default().only("heads::update_adds_a_head"));
-    assert!(report.to_string().ends_with("network, driver (durability is taken at its word)\n"), "{report}");
+    assert!(report.to_string().ends_with("network, driver (durability was not tested)\n"), "{report}");
 }
 
 /// Claims promises that it does not keep.
@@ -181,7 +181,7 @@ fn a_limit_that_cannot_be_tried_is_declined() {
     let why =
         "put_many_takes_a_block_of_the_limit: profile limits is not there: block_bytes_max is more than the fixture's";
     assert!(text.contains(why), "{text}");
-    assert!(text.contains("block_bytes_max = 16777216: claimed, and taken at its word: 3 laws were not run"), "{text}");
+    assert!(text.contains("block_bytes_max = 16777216: claimed but not tested: 3 laws did not run"), "{text}");
 }
 
 #[test]

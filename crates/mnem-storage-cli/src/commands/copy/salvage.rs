@@ -3,7 +3,7 @@
 use std::error::Error as _;
 
 use mnem_storage::{
-    CopyError, ErrorKind, SalvageOptions, SalvageReport, StoreError, driver::Location, is_salvageable, salvage_at,
+    Component, CopyError, ErrorKind, SalvageOptions, SalvageReport, StoreError, is_salvageable, salvage_at,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -15,7 +15,7 @@ use crate::{
     },
     context::Context,
     error::{Exit, Failure, Result},
-    hints::{FOR_DAMAGED_LOG, quoted},
+    hints::{BUCKET, FOR_DAMAGED_LOG, quoted},
     output::{Count, Out, Size, counted, unless_closed},
     stop::Stop,
     target::Target,
@@ -108,14 +108,13 @@ fn refused(args: &Args, error: CopyError) -> Failure {
     match &error {
         CopyError::Source(source) if source.kind() == ErrorKind::Damaged => Failure::Refused {
             message: format!("nothing in {} is readable: {}", args.from.display(), with_cause(source)),
-            hint: if args.from.to_str().is_some_and(|from| Location::from(from).scheme().is_some()) {
-                FOR_DAMAGED_LOG.into()
-            } else {
-                "restore the store from a copy or an archive".into()
+            hint: match &**source {
+                StoreError::Damaged { component: Component::Store(BUCKET), .. } => FOR_DAMAGED_LOG.into(),
+                _ => "restore the store from a copy or an archive".into(),
             },
         },
         CopyError::Target(target) if target.kind() == ErrorKind::InvalidArgument => Failure::Refused {
-            message: target.to_string(),
+            message: format!("cannot salvage into {}: {target}", args.to.display()),
             hint: format!("run `mnem-store copy --salvage {} NEW` with a path that does not exist", quoted(&args.from)),
         },
         _ => failed(args, error),
