@@ -135,7 +135,7 @@ pub trait Blockstore: Send + Sync + Debug {
     /// - It blocks no writer, and the consumer may write to the same store between two items. Law:
     ///   `cids_does_not_block_writers`.
     /// - It holds at most one page or one shard of names in memory, and takes much the same time for each name, however
-    ///   many blocks there are. Law: `long_listings_are_complete`.
+    ///   many blocks there are. Laws: `long_listings_are_complete`, `long_listings_survive_reopen`.
     ///
     /// # Errors
     /// An item is an error if the listing could not go on. The listing ends there, so that a failed listing is never

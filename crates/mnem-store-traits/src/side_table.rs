@@ -37,8 +37,8 @@ pub type KeyIter<'a> = Box<dyn Iterator<Item = Result<Bytes, StoreError>> + Send
 /// - A table exists while it has keys. Opening it writes nothing, and after its last key is deleted it is gone from
 ///   [`Store::side_tables`](crate::Store::side_tables). Law: `side_table_exists_by_its_keys`.
 /// - Tables do not see each other's keys, nor blocks and heads. Law: `side_tables_are_separate`.
-/// - `Ok` means as durable as [`Capabilities::put_durability`](crate::Capabilities::put_durability). Law:
-///   `side_tables_survive_reopen`.
+/// - `Ok` means as durable as [`Capabilities::put_durability`](crate::Capabilities::put_durability), also after sessions
+///   that use no side table. Laws: `side_tables_survive_reopen`, `session_keeps_what_it_does_not_use`.
 pub trait SideTable: Send + Sync + Debug {
     /// The value of a key, or `None` if the table does not hold it.
     ///

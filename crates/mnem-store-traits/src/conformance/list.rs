@@ -436,6 +436,12 @@ macro_rules! __conformance_laws {
                     "All new heads of one commit are there after reopening, with `close` and without."
                 must reopen side_tables_survive_reopen [SideTables Persistence; PutsSurvive]
                     "Side tables are the same after reopening."
+                must sessions session_keeps_what_it_does_not_use [Blocks Persistence; PutsSurvive]
+                    "A session that does nothing, or uses only blocks, only heads or only rows, loses nothing of the others, closed or dropped."
+                must sessions openings_may_be_closed_in_any_order [Blocks SecondHandle Persistence; PutsSurvive]
+                    "What each of two openings wrote is there after both were closed, in either order, and the store reopened."
+                must sessions long_listings_survive_reopen [Blocks Persistence; PutsSurvive]
+                    "`cids` lists 10,500 blocks, and `keys` as many keys, after the store was reopened."
                 must model random_operations_survive_reopening [Store Persistence; PutsSurvive HeadsSurvive]
                     "Random sequences of commits, puts and head changes, with the store reopened in between, leave what a trivial model holds."
                 must second put_is_visible_through_a_second_handle [Blocks SecondHandle]
@@ -593,20 +599,26 @@ macro_rules! __conformance_laws {
                     "A put of a block that the handle before could not sync makes it durable before it returns `Ok`."
                 must every_cut every_acknowledged_write_survives_a_power_cut [Blocks Crash; PutsSurvivePower]
                     "If the power is cut at any point of any write, and once more after recovery, everything that was acknowledged before the cut or after it is there."
-                must every_cut later_writes_of_a_handle_survive_a_power_cut [Blocks Crash; PutsSurvivePower]
-                    "The 130th write of a handle is as durable as its first, in every way to write blocks."
+                must late_cuts later_writes_of_a_handle_survive_a_power_cut [Blocks Crash; PutsSurvivePower]
+                    "The 64th, the 100th and the 128th write of a handle, and the one after each, are as durable as its first, in every way to write."
+                must late_cuts put_into_the_next_segment_survives_a_power_cut [Blocks Crash; PutsSurvivePower]
+                    "The put with which a handle has written 4, 8 or 16 MiB, and the one after it, are as durable as its first."
+                must shapes every_kind_of_content_survives_a_power_cut [Blocks Crash; PutsSurvivePower]
+                    "Blocks and heads under every kind of CID, blocks that cannot be checked, and rows of every kind survive a power cut within another write."
                 must shapes writes_of_every_shape_survive_a_power_cut [Blocks Crash; PutsSurvivePower]
                     "Acknowledged writes of every shape survive a power cut: large and small blocks in one batch, rows that are only deleted, heads that are only superseded."
                 must every_cut every_write_makes_an_unsynced_block_durable [Blocks Faults Crash; PutsSurvivePower]
                     "Every way to write, or to require, a block that is there and was never synced makes it durable before it returns `Ok`."
-                must every_cut batch_of_many_bytes_is_all_or_nothing_after_a_power_cut [Blocks Crash; AtomicPutMany]
+                must late_cuts batch_of_many_bytes_is_all_or_nothing_after_a_power_cut [Blocks Crash; AtomicPutMany]
                     "If the power is cut at any point of an atomic batch or side-table write of 9 MiB, all of it is there or nothing."
+                must late_cuts batch_of_many_parts_is_all_or_nothing_after_a_power_cut [Blocks Crash; AtomicPutMany]
+                    "If the power is cut at any point of an atomic batch of 1,100 blocks, or side-table write of as many rows, all of it is there or nothing."
                 must every_cut every_write_that_finds_its_work_done_is_durable [Blocks Faults Crash; PutsSurvivePower]
                     "A write that repeats one whose sync failed, and may find its work done, is durable once it returns `Ok`."
                 must every_cut write_beside_a_waiting_sync_is_durable [Blocks Faults Crash; PutsSurvivePower]
                     "A write that begins while the sync of another one is under way is durable once it returns `Ok`."
                 must cumulative ok_covers_what_the_handle_could_read [Blocks Faults Crash; PutsSurvivePower CumulativeDurability]
-                    "Once any write returned `Ok`, also one that had nothing to do, everything that its handle could read when it began survives a power cut."
+                    "Once any write returned `Ok`, also one that had nothing to do, every block, head and row that its handle could read when it began survives a power cut."
                 must every_cut power_cut_in_close_loses_nothing [Store Crash; PutsSurvivePower]
                     "If the power is cut at any point of `close`, everything that was acknowledged is there."
                 must every_cut power_cut_while_opening_loses_nothing [Blocks Crash; PutsSurvivePower]

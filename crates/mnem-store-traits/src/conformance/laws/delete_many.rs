@@ -73,6 +73,8 @@ pub(crate) fn delete_many_removes_nothing_when_the_iterator_fails(case: &mut Cas
         let error = saw("delete_many whose iterator fails after five CIDs", result).refused(own.kind())?;
         is_unchanged("delete_many", &own, &error)?;
         lists(&*store, &cids(&present), "after a delete_many whose iterator failed")?;
+        delete_many(&*store, &[block("absent").cid])?;
+        lists(&*store, &cids(&present), "after a delete_many that followed one whose iterator failed")?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use crate::{
     conformance::{
         Failure, Fault, Handles, Profile,
         case::{Case, offered},
-        data::{Block, block, blocks, head, sized},
+        data::{Block, block, head, sized},
         expect::{ensure, heads_are, holds, saw},
         failure::LawResult,
         outcomes::{LARGE, at_each, at_few},
@@ -68,37 +68,6 @@ fn cut_within(case: &Case, way: Write, size: usize, operations: u32) -> Result<b
     Ok(done)
 }
 
-/// The number of writes of one kind by one handle: more than buffers or counters commonly hold.
-const LATER: usize = 130;
-
-pub(crate) fn later_writes_of_a_handle_survive_a_power_cut(case: &mut Case) -> LawResult {
-    for way in writes_of("later_writes_of_a_handle_survive_a_power_cut") {
-        let claimed = way.durable_by().iter().all(|claim| case.claims(*claim));
-        if case.has(way.needs()) && claimed {
-            many_then_cut(case, way)?;
-        }
-    }
-    Ok(())
-}
-
-/// Many writes one after the other, then a power cut, which must lose none of them.
-fn many_then_cut(case: &Case, way: Write) -> Result<(), Failure> {
-    let mut case = case.fresh()?;
-    let all = blocks(&format!("{way}, number"), case.in_short(LATER));
-    for block in &all {
-        let written = way.put(case.handles(), std::slice::from_ref(block))?;
-        saw(format_args!("{way} of {block}"), written).ok()?;
-    }
-    case.cut_power_after(0)?;
-    case.drop_and_open()?;
-    let when = format!("after {} calls of {way} and a power cut", all.len());
-    all.iter().try_for_each(|block| holds(&*case.blocks()?, block, &when))?;
-    if way.changes_heads() {
-        heads_are(&*case.heads()?, &all.iter().map(|block| block.cid).collect::<Vec<_>>(), &when)?;
-    }
-    Ok(())
-}
-
 fn is_all_there(
     case: &Case,
     scene: &Scene,
@@ -113,26 +82,6 @@ fn is_all_there(
     let extent = scene.extent(way, case.handles(), round, is_last, when)?;
     let did = format_args!("write {round} by {way} {when}");
     ensure(extent == Extent::All, did, "all of it: it was acknowledged", format_args!("{extent:?} of it"))
-}
-
-pub(crate) fn batch_of_many_bytes_is_all_or_nothing_after_a_power_cut(case: &mut Case) -> LawResult {
-    let scene = Scene::of_many_bytes();
-    for way in writes_of("batch_of_many_bytes_is_all_or_nothing_after_a_power_cut") {
-        if !case.has(way.needs()) || !way.atomic_by().is_some_and(|claim| case.claims(claim)) {
-            continue;
-        }
-        at_few(|operations| {
-            let mut case = case.fresh()?;
-            scene.set(&case, way)?;
-            case.cut_power_after(operations.into())?;
-            let result = scene.act(way, case.handles(), 0)?;
-            case.drop_and_open()?;
-            let when = format!("of 9 MiB, after the power was cut {operations} operations into it");
-            scene.is_as_said(&case, way, 0, &result, &when)?;
-            Ok(result.is_ok())
-        })?;
-    }
-    Ok(())
 }
 
 pub(crate) fn every_write_makes_an_unsynced_block_durable(case: &mut Case) -> LawResult {

@@ -124,6 +124,10 @@ pub(crate) fn put_many_keeps_nothing_when_the_iterator_fails(case: &mut Case) ->
         let error = saw("put_many whose iterator fails after five blocks", result).refused(own.kind())?;
         is_unchanged("put_many", &own, &error)?;
         lists(&*store, &[], "after a put_many whose iterator failed")?;
+        let next = block("of the next put_many");
+        put_many(&*store, std::slice::from_ref(&next))?;
+        lists(&*store, &[next.cid], "after a put_many that followed one whose iterator failed")?;
+        saw("delete", store.delete(&next.cid)).ok()?;
     }
     Ok(())
 }

@@ -4,11 +4,14 @@ use bytes::Bytes;
 use cid::Cid;
 
 use crate::{
-    HeadChange, WriteBatch,
+    HeadChange, RAW, WriteBatch,
     conformance::{
         Claim, Failure, Profile,
         case::Case,
-        data::{Block, block, heads, sized},
+        data::{
+            Block, blake3_cid, block, cid_v1, heads, identity_block, identity_cid, near_codecs, one_text, sized,
+            uncheckable_cids, unknown_hash_cid, v0_cid,
+        },
         expect::{heads_are, holds, lists, put_many, saw},
         failure::LawResult,
         ways::Write,
@@ -33,6 +36,58 @@ pub(crate) fn writes_of_every_shape_survive_a_power_cut(case: &mut Case) -> LawR
 fn cut_the_power(case: &mut Case) -> Result<(), Failure> {
     case.cut_power_after(0)?;
     case.drop_and_open()
+}
+
+pub(crate) fn every_kind_of_content_survives_a_power_cut(case: &mut Case) -> LawResult {
+    let mut checked = one_text();
+    checked.extend([identity_block(""), sized(0), sized(1), block("last")]);
+    let unchecked = uncheckable_cids().into_iter().map(|cid| Block { cid, data: Bytes::from_static(b"unchecked") });
+    let unchecked: Vec<Block> = unchecked.collect();
+    let text = b"a head";
+    let mut kinds = vec![v0_cid(text), identity_cid(RAW, text), blake3_cid(RAW, text), cid_v1(RAW, 0x12, &[7; 20])];
+    kinds.extend([identity_cid(RAW, b""), unknown_hash_cid(1)]);
+    kinds.extend(near_codecs(text));
+    kinds.sort();
+    let rows = [
+        (Bytes::from_static(b"\0"), Bytes::new()),
+        (Bytes::from_static(b"a\0b"), Bytes::from_static(b"\0")),
+        (Bytes::from(vec![0xff; 100]), Bytes::from_static(b"of the longest key")),
+    ];
+    let (heads, tables) =
+        (case.has(Profile::Heads) && case.claims(Claim::HeadsSurvivePower), case.has(Profile::SideTables));
+    put_many(&*case.blocks()?, &checked)?;
+    for block in &unchecked {
+        saw(format_args!("put_trusted of {block}"), case.blocks()?.put_trusted(&block.cid, block.data.clone())).ok()?;
+    }
+    if heads {
+        kinds.iter().try_for_each(|head| saw("update", case.heads()?.update(head, &[])).ok())?;
+    }
+    if tables {
+        let table = saw("side_table", case.store()?.side_table("table")).ok()?;
+        saw("write", table.write(&rows, &[])).ok()?;
+    }
+    // Each cut leaves another state of a write for the recovery to find.
+    for operations in 0..5 {
+        case.cut_power_after(operations)?;
+        let cut = block(&format!("put that was cut {operations} operations in"));
+        // The power is cut within this put, or right after it.
+        let _ = case.blocks()?.put(&cut.cid, cut.data);
+        case.drop_and_open()?;
+        let when = format!("after the power was cut {operations} operations into a put of another block");
+        let store = case.blocks()?;
+        checked.iter().chain(&unchecked).try_for_each(|block| holds(&*store, block, &when))?;
+        drop(store);
+        if heads {
+            heads_are(&*case.heads()?, &kinds, &when)?;
+        }
+        if tables {
+            let table = saw("side_table", case.store()?.side_table("table")).ok()?;
+            for (key, value) in &rows {
+                saw(format_args!("get of the row {key:?} {when}"), table.get(key)).is(Some(value.clone()))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Batches of large, small and empty blocks, in every order.

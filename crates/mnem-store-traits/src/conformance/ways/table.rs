@@ -76,13 +76,18 @@ static WRITES: &[Row<Write>] = &[
     Row { law: "failed_sync_refuses_every_write", without: &[] },
     Row { law: "no_read_waits_for_a_sync_of_any_write", without: &[] },
     Row { law: "every_acknowledged_write_survives_a_power_cut", without: &[] },
-    Row {
-        law: "later_writes_of_a_handle_survive_a_power_cut",
-        without: &[(NOT_BLOCKS, "the model of the law is made of blocks; a commit with a head stands for heads")],
-    },
+    Row { law: "later_writes_of_a_handle_survive_a_power_cut", without: &[] },
     Row { law: "every_write_that_finds_its_work_done_is_durable", without: &[] },
     Row {
         law: "batch_of_many_bytes_is_all_or_nothing_after_a_power_cut",
+        without: &[
+            (&[Write::Put, Write::PutTrusted], ONE),
+            (&[Write::Buffered], "it is written by a commit"),
+            (&[Write::Update, Write::Swap, Write::Delete, Write::DeleteMany], NO_BLOCKS),
+        ],
+    },
+    Row {
+        law: "batch_of_many_parts_is_all_or_nothing_after_a_power_cut",
         without: &[
             (&[Write::Put, Write::PutTrusted], ONE),
             (&[Write::Buffered], "it is written by a commit"),

@@ -86,6 +86,12 @@ pub(crate) enum Flaw {
     CommitOverUnreadHeads,
     /// Splits a batch into journals of 4 MiB.
     JournalOf4MiB,
+    /// Does not sync after recovery, and a write that has nothing to do syncs only blocks.
+    IdleWritesSyncBlocks,
+    /// Splits a batch into journals of 500 rows.
+    JournalOf500Rows,
+    /// Recovery after a power cut drops blocks whose bytes it cannot check.
+    RecoveryDropsUnchecked,
     /// Shows heads before they are synced, and does not write unchanged heads again.
     SameHeadsSyncNothing,
     /// A reader of a block waits for the writer of that block.
@@ -200,6 +206,14 @@ impl Disk {
         if medium.power.take().is_some() {
             medium.now = medium.synced.clone();
             medium.outages += 1;
+            if self.has(Flaw::RecoveryDropsUnchecked) {
+                let is_unchecked = |key: &Key| {
+                    let cid = key.strip_prefix(b"block ").and_then(|cid| mnem_store_traits::cid_from_bytes(cid).ok());
+                    cid.is_some_and(|cid| !mnem_store_traits::is_checkable(&cid))
+                };
+                medium.now.retain(|key, _| !is_unchecked(key));
+                medium.synced = medium.now.clone();
+            }
         }
         medium.power = medium.power_of_next.take();
         if self.has(Flaw::WritesBeforeLocking) && medium.fault == Some(Fault::WritesAfter(0)) {
@@ -224,7 +238,8 @@ impl Disk {
             changes.iter().for_each(|each| change(&mut medium.now, each));
             let unsynced =
                 [Flaw::RecoversWithoutSync, Flaw::CommitTakesPresentForDurable, Flaw::MixedBatchSyncsWhatIsNew];
-            if !unsynced.contains(&self.flaw) {
+            let idle = self.has(Flaw::IdleWritesSyncBlocks);
+            if !idle && !unsynced.contains(&self.flaw) {
                 medium.synced = medium.now.clone();
             }
         }
@@ -428,6 +443,9 @@ impl Handle {
         if changes.is_empty() || (self.has(Flaw::SameHeadsSyncNothing) && kind == "heads" && self.is_seen(&changes)) {
             let syncs = (self.has(Flaw::CommitTakesPresentForDurable) && kind != "commit")
                 || self.has(Flaw::MixedBatchSyncsWhatIsNew);
+            if self.has(Flaw::IdleWritesSyncBlocks) {
+                return self.sync_blocks();
+            }
             let trusts = self.has(Flaw::FailedWriteMovesItsMark) && !lock(&self.poisoned_by).is_empty();
             let syncs = syncs || (self.has(Flaw::FailedWriteMovesItsMark) && !trusts);
             return if syncs { self.sync() } else { Ok(()) };
@@ -472,11 +490,13 @@ impl Handle {
     fn land_in_flight(&self, kind: &'static str, changes: &[Change]) -> Result<(), StoreError> {
         let keys = || changes.iter().map(|(key, _)| key.clone());
         lock(&self.disk.in_flight).extend(keys());
-        let mut bytes = 0;
+        let (mut bytes, mut rows) = (0, 0);
         let ends_a_piece = |(_, value): &Change| {
             bytes += if let Some(Value::Row(row)) = value { row.len() } else { 0 };
-            let ends = self.has(Flaw::JournalOf4MiB) && bytes > 4 * 1024 * 1024;
-            bytes = if ends { 0 } else { bytes };
+            rows += 1;
+            let ends = (self.has(Flaw::JournalOf4MiB) && bytes > 4 * 1024 * 1024)
+                || (self.has(Flaw::JournalOf500Rows) && rows == 500);
+            (bytes, rows) = if ends { (0, 0) } else { (bytes, rows) };
             ends
         };
         let landed = changes.split_inclusive(ends_a_piece).try_for_each(|piece| self.land(kind, piece));
@@ -494,6 +514,12 @@ impl Handle {
             change(&mut medium.synced, &(key.to_vec(), medium.now.get(key).cloned()));
         }
         Ok(())
+    }
+
+    /// Syncs only the blocks.
+    fn sync_blocks(&self) -> Result<(), StoreError> {
+        let blocks = lock(&self.disk.visible).clone().into_iter().filter(|(key, _)| key.starts_with(b"block "));
+        self.sync_only(&blocks.map(|(key, value)| (key, Some(value))).collect::<Vec<_>>())
     }
 
     fn land(&self, kind: &'static str, changes: &[Change]) -> Result<(), StoreError> {

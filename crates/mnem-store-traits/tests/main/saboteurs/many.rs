@@ -23,6 +23,7 @@ saboteurs! {
     refuses_what_is_absent: RefusesAbsent => delete_many_ignores_absent_and_repeated_blocks "Err(MissingBlock";
     deletes_many_by_digest: DeletesByDigest => delete_many_ignores_absent_and_repeated_blocks "missing";
     deletes_as_it_drains: DeletesAsItDrains => delete_many_removes_nothing_when_the_iterator_fails "missing";
+    failed_delete_goes_on_with_the_next: KeepsItsBuffer => delete_many_removes_nothing_when_the_iterator_fails "that followed one whose iterator failed";
     locks_while_it_drains: LocksWhileItDrains => delete_many_iterator_may_use_the_store "no end: a deadlock";
 }
 
@@ -212,5 +213,25 @@ impl Defect for LocksWhileItDrains {
     fn delete_many(&self, inner: &MemoryStore, cids: &mut Cids<'_>) -> Result<(), StoreError> {
         let _locked = lock(&self.0);
         inner.delete_many(cids)
+    }
+}
+
+/// Drains into a buffer of the handle, which a failing iterator leaves as it is.
+#[derive(Debug, Default)]
+struct KeepsItsBuffer(Mutex<Vec<Cid>>);
+
+impl Defect for KeepsItsBuffer {
+    fn delete_many(&self, inner: &MemoryStore, cids: &mut Cids<'_>) -> Result<(), StoreError> {
+        let mut drained = std::mem::take(&mut *lock(&self.0));
+        for cid in cids {
+            match cid {
+                Ok(cid) => drained.push(cid),
+                Err(error) => {
+                    *lock(&self.0) = drained;
+                    return Err(error);
+                }
+            }
+        }
+        inner.delete_many(&mut drained.into_iter().map(Ok))
     }
 }

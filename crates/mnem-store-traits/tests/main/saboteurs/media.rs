@@ -101,9 +101,15 @@ flaws! {
     later_writes_are_not_synced: SyncsFortyWrites => later_writes_of_a_handle_survive_a_power_cut "calls of put and a power cut";
     batch_syncs_only_what_it_writes: MixedBatchSyncsWhatIsNew => ok_covers_what_the_handle_could_read "then put_many was acknowledged";
     commit_with_nothing_to_do_syncs_nothing: CommitTakesPresentForDurable => ok_covers_what_the_handle_could_read "then commit that only requires a block was acknowledged";
+    idle_write_syncs_only_blocks: IdleWritesSyncBlocks => ok_covers_what_the_handle_could_read "a head after a power cut";
     failed_write_moves_the_mark: FailedWriteMovesItsMark => every_write_makes_an_unsynced_block_durable "was acknowledged";
     damage_cannot_be_deleted_in_a_batch: DamageCannotBeDeletedInABatch => damage_on_the_medium_is_healed_by_delete_and_put "delete_many of 2 CIDs";
     batch_of_4_mib_is_two: JournalOf4MiB => batch_of_many_bytes_is_all_or_nothing_after_a_power_cut "Part of it";
+    batch_of_500_rows_is_two: JournalOf500Rows => batch_of_many_parts_is_all_or_nothing_after_a_power_cut "Part of it";
+    hundredth_row_is_not_synced: NoSyncOfSome("every 100th row") => later_writes_of_a_handle_survive_a_power_cut "after 100 calls of side table write";
+    hundredth_delete_is_not_synced: NoSyncOfSome("every 100th delete") => later_writes_of_a_handle_survive_a_power_cut "calls of delete and a power cut";
+    next_segment_is_not_synced: NoSyncOfSome("next segment") => put_into_the_next_segment_survives_a_power_cut "after 4 puts of 1 MiB";
+    recovery_drops_what_it_cannot_check: RecoveryDropsUnchecked => every_kind_of_content_survives_a_power_cut "into a put of another block";
     heads_that_are_there_are_taken_for_durable: SameHeadsSyncNothing => every_write_that_finds_its_work_done_is_durable "Nothing of it";
     reader_waits_for_the_writer_of_its_block: WaitsForItsKey => no_read_waits_for_a_sync_of_any_write "before the sync was let go";
     size_waits_for_a_sync: SizeWaitsForSyncs => no_read_waits_for_a_sync_of_any_write "size: ";

@@ -169,6 +169,7 @@ impl Store for Handle {
     fn side_table(&self, name: &str) -> Result<Arc<dyn SideTable>, StoreError> {
         check_table_name(name)?;
         drop(self.read("open a side table")?);
+        lock(&self.0.memory).used_rows = true;
         Ok(Arc::new(Table { store: self.clone(), name: name.to_owned() }))
     }
 

@@ -22,6 +22,8 @@ use mnem_store_traits::{
     conformance::{Fixture, FixtureError, Handles, Profile},
 };
 
+use super::lock;
+
 /// The flaw of a store, if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flaw {
@@ -128,6 +130,12 @@ enum Flaw {
     CloseEndsOtherListings,
     /// The store counts its openings, and a second `close` of one counts too.
     CloseCountsTwice,
+    /// Loads the rows at their first use, and `close` writes them whether they were loaded or not.
+    ClosesWithoutRows,
+    /// The last opening to close writes the list of blocks as it has seen it.
+    ClosesWithItsView,
+    /// A listing after reopening ends after 4,096 blocks.
+    ReopenedListingsAreCut,
 }
 
 /// What all handles share.
@@ -143,6 +151,9 @@ struct Content {
     large: BTreeMap<(String, Bytes), Bytes>,
     /// The writer of the last large write, and the rows that others do not see.
     unseen: (usize, BTreeSet<Bytes>),
+    /// The handle that wrote last.
+    writer: usize,
+    was_reopened: bool,
 }
 
 #[derive(Debug, Default)]
@@ -165,6 +176,9 @@ struct Memory {
     tables: Vec<String>,
     refused: Vec<(Cid, Bytes)>,
     deleted: BTreeSet<Cid>,
+    used_rows: bool,
+    /// The blocks that were there when the handle was last used.
+    view: BTreeSet<Cid>,
 }
 
 #[derive(Clone)]
@@ -216,15 +230,27 @@ impl Handle {
     }
 
     fn write(&self, operation: &'static str) -> Result<RwLockWriteGuard<'_, Content>, StoreError> {
-        let content = self.0.place.content.write().unwrap_or_else(|e| e.into_inner());
-        self.check_open(operation).map(|()| content)
+        let mut content = self.0.place.content.write().unwrap_or_else(|e| e.into_inner());
+        self.check_open(operation)?;
+        content.writer = self.id();
+        if self.has(Flaw::ClosesWithItsView) {
+            lock(&self.0.memory).view = content.blocks.keys().copied().collect();
+        }
+        Ok(content)
     }
 
     fn close(&self) {
-        let _no_call_under_way = self.0.place.content.write().unwrap_or_else(|e| e.into_inner());
+        let mut content = self.0.place.content.write().unwrap_or_else(|e| e.into_inner());
         self.0.closed.store(true, Ordering::SeqCst);
         self.0.place.closes.fetch_add(1, Ordering::SeqCst);
         let left = self.0.place.openings.fetch_sub(1, Ordering::SeqCst) - 1;
+        if self.has(Flaw::ClosesWithoutRows) && left == 0 && !lock(&self.0.memory).used_rows {
+            content.tables.clear();
+        }
+        if self.has(Flaw::ClosesWithItsView) && left == 0 && content.writer != self.id() {
+            let memory = lock(&self.0.memory);
+            content.blocks.retain(|cid, _| memory.view.contains(cid));
+        }
         self.0.place.is_shut.store(left <= 0, Ordering::SeqCst);
     }
 }
@@ -238,6 +264,7 @@ impl Drop for Opening {
 impl Content {
     /// What is left after every handle was dropped and the store opened again.
     fn reopen(&mut self, flaw: Flaw) {
+        self.was_reopened = !self.blocks.is_empty();
         let version_one = |cid: &Cid| match cid.version() {
             Version::V0 => Cid::new_v1(0x70, *cid.hash()),
             Version::V1 => *cid,
@@ -355,5 +382,8 @@ flaws! {
     reopens_with_heads_of_version_one: ReopensWithHeadsOfVersionOne => heads_survive_reopen "of every kind of CID";
     close_ends_keys: CloseEndsKeys => close_cuts_no_listing_short "keys() while the store is closed";
     close_ends_other_listings: CloseEndsOtherListings => close_leaves_other_openings_open "cids() that was under way";
+    closes_without_rows: ClosesWithoutRows => session_keeps_what_it_does_not_use "get of a row after a session that";
+    closes_with_its_view: ClosesWithItsView => openings_may_be_closed_in_any_order "that a second opening wrote";
+    reopened_listings_are_cut: ReopenedListingsAreCut => long_listings_survive_reopen "missing";
     close_counts_twice: CloseCountsTwice => close_leaves_other_openings_open "Closed";
 }
