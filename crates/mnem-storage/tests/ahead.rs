@@ -8,11 +8,11 @@ use std::{
 use mnem_storage::{
     Blockstore, Bytes, Capabilities, Cid, CidIter, CopyError, CopyOptions, MemoryStore, OnBlock, OpHeadsStore,
     ReachableOptions, SalvageOptions, Store, StoreError, VerifyError, VerifyOptions, WriteBatch,
-    car::{self, ExportError, ExportOptions},
+    car::{self, ExportError, ExportOptions, ImportOptions},
     copy, copy_reachable, copy_with, unwatched,
 };
 
-use crate::fixtures::{node, raw};
+use crate::fixtures::{car, node, raw, unknown_hash};
 
 /// A store that answers several blocks per request, or only one, and expects `get` only when that is necessary.
 #[derive(Debug, Default)]
@@ -24,6 +24,8 @@ struct Watched {
     get_is_fine: bool,
     requests: AtomicUsize,
     largest: AtomicUsize,
+    /// Blocks of which it was asked, one by one, whether it has them, and which it does not have.
+    absences: AtomicUsize,
 }
 
 impl Blockstore for Watched {
@@ -55,7 +57,9 @@ impl Blockstore for Watched {
     }
 
     fn has(&self, cid: &Cid) -> Result<bool, StoreError> {
-        self.store.has(cid)
+        let has = self.store.has(cid)?;
+        self.absences.fetch_add(usize::from(!has), Ordering::Relaxed);
+        Ok(has)
     }
 
     fn size(&self, cid: &Cid) -> Result<Option<u64>, StoreError> {
@@ -234,4 +238,51 @@ fn a_damaged_block_of_either_store_ends_a_copy_with_its_name() {
     from.get_is_fine = true;
     let error = copy_with(&from, &damaged(false), &CopyOptions::new().compare(true), &mut unwatched).unwrap_err();
     assert!(matches!(&error, CopyError::Target(error) if matches!(**error, StoreError::Corrupt { .. })), "{error:?}");
+}
+
+/// A store over a network must ask the service before it says that a block is absent.
+#[test]
+fn no_block_is_asked_for_alone_that_a_remote_target_lacks() {
+    let (target, blocks): (_, Vec<_>) = (Watched::default(), (0..200).map(|n| raw(format!("block {n}"))).collect());
+    let archive = car(&[blocks[0].0], &blocks);
+    for new in [blocks.len() as u64, 0] {
+        let report = car::import(&target, &archive[..], &ImportOptions::new(), &mut unwatched).unwrap();
+        assert_eq!((report.blocks, report.new), (blocks.len() as u64, new));
+    }
+    assert_eq!(target.absences.load(Ordering::Relaxed), 0);
+
+    // A damaged block is present.
+    let target = Watched { get_is_fine: true, ..Watched::default() };
+    target.store.put_trusted(&blocks[7].0, Bytes::from_static(b"damage")).unwrap();
+    let report = car::import(&target, &archive[..], &ImportOptions::new(), &mut unwatched).unwrap();
+    assert_eq!(report.new, blocks.len() as u64 - 1);
+
+    let source = MemoryStore::new();
+    source.put_many(&mut blocks.iter().cloned().map(Ok)).unwrap();
+    source.update(&blocks[0].0, &[]).unwrap();
+    let copies = [
+        |source: &MemoryStore, target: &Watched| copy(source, target, &mut unwatched).unwrap().new,
+        |source: &MemoryStore, target: &Watched| {
+            copy_reachable(source, target, &ReachableOptions::new(), &mut unwatched).unwrap().copied.new
+        },
+    ];
+    for (copy, new) in copies.into_iter().zip([blocks.len() as u64, 1]) {
+        let target = Watched::default();
+        assert_eq!(copy(&source, &target), new);
+        assert_eq!(target.absences.load(Ordering::Relaxed), 0);
+    }
+}
+
+/// What an import keeps of a block whose hash this build cannot compute must be what the archive says.
+#[test]
+fn a_remote_target_with_other_bytes_under_an_unknown_hash_is_refused() {
+    let target = Watched::default();
+    let cid = unknown_hash(1);
+    target.store.put_trusted(&cid, Bytes::from_static(b"one")).unwrap();
+    let options = ImportOptions::new().keep_unknown_hashes(true);
+    let mut import =
+        |data| car::import(&target, &car(&[], &[(cid, data), raw("beside")])[..], &options, &mut unwatched);
+    assert!(matches!(import("other".into()).unwrap_err().store_error(), Some(StoreError::InvalidArgument { .. })));
+    assert!(!target.store.has(&raw("beside").0).unwrap());
+    assert_eq!(import("one".into()).unwrap().new, 1);
 }

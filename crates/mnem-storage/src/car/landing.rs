@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mnem_store_traits::{Bytes, Cid, Store, StoreError, WriteBatch, driver::ManagedStore, is_checkable};
+use mnem_store_traits::{Bytes, Cid, ErrorKind, Store, StoreError, WriteBatch, driver::ManagedStore, is_checkable};
 
 use super::{error::Kept, handover::Handover};
 use crate::{
@@ -269,19 +269,23 @@ impl Lander<'_> {
         limit: u64,
     ) -> Result<(), StoreError> {
         let began = Instant::now();
-        let (mut writes, mut bytes, mut taken, mut unchecked) = (WriteBatch::new(), 0, 0, 0);
-        let mut last = None;
+        let (mut bytes, mut taken, mut unchecked) = (0, 0, 0);
+        let mut batch: Vec<(Cid, Bytes)> = Vec::new();
         while let Some((cid, data)) =
             blocks.next_if(|(_, data)| bytes == 0 || bytes + data.len() as u64 + BLOCK_BYTES_EXTRA <= limit)
         {
             bytes += data.len() as u64 + BLOCK_BYTES_EXTRA;
             taken += 1;
             unchecked += u64::from(!is_checkable(&cid));
-            if last.replace(cid) == Some(cid) {
-                continue;
+            if batch.last().is_none_or(|(last, _)| *last != cid) {
+                batch.push((cid, data));
             }
+        }
+        let present = are_present(store, &batch)?;
+        let mut writes = WriteBatch::new();
+        for ((cid, data), is_present) in batch.into_iter().zip(present) {
             // The blocks were checked when they were read, as far as possible, so the store need not hash them again.
-            if is_present(store, &cid, &data)? {
+            if is_present {
                 writes.require(cid)
             } else {
                 writes.put_trusted(cid, data)
@@ -298,6 +302,31 @@ impl Lander<'_> {
             self.pace.learn(bytes, began.elapsed());
         }
         Ok(())
+    }
+}
+
+/// Which of the blocks the store holds. Of a store for which many questions at once are cheaper, all are asked at once:
+/// over a network, each answer that a block is absent takes a request.
+fn are_present(store: &dyn Store, blocks: &[(Cid, Bytes)]) -> Result<Vec<bool>, StoreError> {
+    if !store.capabilities().batched_reads {
+        return blocks.iter().map(|(cid, data)| is_present(store, cid, data)).collect();
+    }
+    let (mut present, mut other) = (vec![false; blocks.len()], None);
+    let cids: Vec<Cid> = blocks.iter().map(|(cid, _)| *cid).collect();
+    let answered = store.get_many(&cids, &mut |at, data| {
+        if let (Some(is_present), Some((cid, wanted)), Some(data)) = (present.get_mut(at), blocks.get(at), data) {
+            *is_present = true;
+            other = (data != *wanted).then_some(cid);
+        }
+        if other.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    match (answered, other) {
+        (_, Some(cid)) => Err(other_bytes(cid, "the store")),
+        // A damaged block is present too, and ends the request.
+        (Err(error), None) if error.kind() == ErrorKind::Corrupt => {
+            blocks.iter().map(|(cid, data)| is_present(store, cid, data)).collect()
+        }
+        (answered, None) => answered.map(|()| present),
     }
 }
 
