@@ -600,7 +600,9 @@ macro_rules! __conformance_laws {
                 must every_cut every_acknowledged_write_survives_a_power_cut [Blocks Crash; PutsSurvivePower]
                     "If the power is cut at any point of any write, and once more after recovery, everything that was acknowledged before the cut or after it is there."
                 must late_cuts later_writes_of_a_handle_survive_a_power_cut [Blocks Crash; PutsSurvivePower]
-                    "The 64th, the 100th and the 128th write of a handle, and the one after each, are as durable as its first, in every way to write."
+                    "The 100th and the 128th write of a handle, and the one after each, are as durable as its first, in every way to write."
+                must reopen what_came_back_survives_a_power_cut [Blocks Crash; PutsSurvivePower HeadsSurvivePower]
+                    "A block, a head or a row that was removed and added again survives a power cut within another write."
                 must late_cuts put_into_the_next_segment_survives_a_power_cut [Blocks Crash; PutsSurvivePower]
                     "The put with which a handle has written 4, 8 or 16 MiB, and the one after it, are as durable as its first."
                 must shapes every_kind_of_content_survives_a_power_cut [Blocks Crash; PutsSurvivePower]

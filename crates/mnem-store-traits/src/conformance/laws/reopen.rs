@@ -21,6 +21,9 @@ use crate::{
 
 const REOPENED: &str = "after reopening";
 
+/// The size that every store takes, of blocks and of values. It does not fit into 24 bits.
+const LARGEST: usize = 16 * 1024 * 1024;
+
 pub(crate) fn acknowledged_blocks_survive_reopen(case: &mut Case) -> LawResult {
     let (one, many, trusted) = (block("put"), blocks("put_many", 50), block("put_trusted"));
     let store = case.blocks()?;
@@ -87,6 +90,14 @@ pub(crate) fn every_kind_of_block_survives_reopen(case: &mut Case) -> LawResult 
         holds(&*store, block, REOPENED)?;
     }
     lists(&*store, &all.iter().map(|block| block.cid).collect::<Vec<_>>(), REOPENED)?;
+    if !case.affords(LARGEST) {
+        return Ok(());
+    }
+    let largest = sized(LARGEST);
+    put(&*store, &largest)?;
+    drop(store);
+    case.reopen()?;
+    holds(&*case.blocks()?, &largest, REOPENED)?;
     Ok(())
 }
 
@@ -176,12 +187,18 @@ pub(crate) fn side_tables_survive_reopen(case: &mut Case) -> LawResult {
     // Values and keys of every size.
     rows.push((Bytes::from_static(b"without a value"), Bytes::new()));
     rows.push((Bytes::from_static(b"of 2 MiB"), sized(2 * 1024 * 1024).data));
+    if case.affords(LARGEST) {
+        rows.push((Bytes::from_static(b"of 16 MiB"), sized(LARGEST).data));
+    }
     rows.push((Bytes::from(vec![0xff; 100]), Bytes::from_static(b"of the longest key")));
     let store = case.store()?;
     let table = saw("side_table", store.side_table("table")).ok()?;
     saw("write", table.write(&rows, &[])).ok()?;
     saw("write that deletes", table.write(&[], std::slice::from_ref(&rows[0].0))).ok()?;
-    drop((store, table));
+    let emptied = saw("side_table", store.side_table("emptied")).ok()?;
+    saw("write", emptied.write(&rows[..2], &[])).ok()?;
+    saw("write that empties the table", emptied.write(&[], &[rows[0].0.clone(), rows[1].0.clone()])).ok()?;
+    drop((store, table, emptied));
     case.reopen()?;
     let store = case.store()?;
     saw("side_tables() after reopening", store.side_tables()).is(vec!["table".into()])?;
@@ -237,6 +254,23 @@ pub(crate) fn what_came_back_survives_reopen(case: &mut Case) -> LawResult {
     is_back(case.handles(), REOPENED)?;
     case.drop_and_open()?;
     is_back(case.handles(), "after it was dropped without close() and opened once more")?;
+    Ok(())
+}
+
+pub(crate) fn what_came_back_survives_a_power_cut(case: &mut Case) -> LawResult {
+    come_back(case)?;
+    // Each cut leaves another state of a write for the recovery to find.
+    for operations in 0..4 {
+        case.cut_power_after(operations)?;
+        let cut = block(&format!("put that was cut {operations} operations in"));
+        // The power is cut within this put, or right after it.
+        let _ = case.blocks()?.put(&cut.cid, cut.data);
+        case.drop_and_open()?;
+        is_back(
+            case.handles(),
+            &format!("after the power was cut {operations} operations into a put of another block"),
+        )?;
+    }
     Ok(())
 }
 

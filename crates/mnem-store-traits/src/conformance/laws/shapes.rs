@@ -81,6 +81,7 @@ pub(crate) fn every_kind_of_content_survives_a_power_cut(case: &mut Case) -> Law
             heads_are(&*case.heads()?, &kinds, &when)?;
         }
         if tables {
+            saw(format_args!("side_tables() {when}"), case.store()?.side_tables()).is(vec!["table".into()])?;
             let table = saw("side_table", case.store()?.side_table("table")).ok()?;
             for (key, value) in &rows {
                 saw(format_args!("get of the row {key:?} {when}"), table.get(key)).is(Some(value.clone()))?;

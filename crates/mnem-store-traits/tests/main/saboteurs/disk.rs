@@ -88,6 +88,8 @@ pub(crate) enum Flaw {
     JournalOf4MiB,
     /// Does not sync after recovery, and a write that has nothing to do syncs only blocks.
     IdleWritesSyncBlocks,
+    /// Recovery after a power cut applies deletes last.
+    RecoveryDeletesLast,
     /// Splits a batch into journals of 500 rows.
     JournalOf500Rows,
     /// Recovery after a power cut drops blocks whose bytes it cannot check.
@@ -154,6 +156,8 @@ pub(crate) struct Disk {
 struct Medium {
     now: Rows,
     synced: Rows,
+    /// What was ever deleted.
+    deleted: BTreeSet<Key>,
     fault: Option<Fault>,
     power: Option<u64>,
     power_of_next: Option<u64>,
@@ -206,6 +210,11 @@ impl Disk {
         if medium.power.take().is_some() {
             medium.now = medium.synced.clone();
             medium.outages += 1;
+            if self.has(Flaw::RecoveryDeletesLast) {
+                let Medium { now, synced, deleted, .. } = &mut *medium;
+                now.retain(|key, _| !deleted.contains(key));
+                synced.clone_from(now);
+            }
             if self.has(Flaw::RecoveryDropsUnchecked) {
                 let is_unchecked = |key: &Key| {
                     let cid = key.strip_prefix(b"block ").and_then(|cid| mnem_store_traits::cid_from_bytes(cid).ok());
@@ -309,6 +318,9 @@ impl Handle {
     fn write(&self, each: &Change) -> Result<(), StoreError> {
         let mut medium = self.changing(Op::Write)?;
         change(&mut medium.now, each);
+        if each.1.is_none() && each.0 != JOURNAL {
+            medium.deleted.insert(each.0.clone());
+        }
         Ok(())
     }
 

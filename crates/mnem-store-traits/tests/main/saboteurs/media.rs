@@ -109,6 +109,7 @@ flaws! {
     hundredth_row_is_not_synced: NoSyncOfSome("every 100th row") => later_writes_of_a_handle_survive_a_power_cut "after 100 calls of side table write";
     hundredth_delete_is_not_synced: NoSyncOfSome("every 100th delete") => later_writes_of_a_handle_survive_a_power_cut "calls of delete and a power cut";
     next_segment_is_not_synced: NoSyncOfSome("next segment") => put_into_the_next_segment_survives_a_power_cut "after 4 puts of 1 MiB";
+    recovery_deletes_last: RecoveryDeletesLast => what_came_back_survives_a_power_cut "operations into a put of another block";
     recovery_drops_what_it_cannot_check: RecoveryDropsUnchecked => every_kind_of_content_survives_a_power_cut "into a put of another block";
     heads_that_are_there_are_taken_for_durable: SameHeadsSyncNothing => every_write_that_finds_its_work_done_is_durable "Nothing of it";
     reader_waits_for_the_writer_of_its_block: WaitsForItsKey => no_read_waits_for_a_sync_of_any_write "before the sync was let go";

@@ -134,6 +134,10 @@ enum Flaw {
     ClosesWithoutRows,
     /// The last opening to close writes the list of blocks as it has seen it.
     ClosesWithItsView,
+    /// Reopening lists tables that were emptied.
+    ReopensWithEmptiedTables,
+    /// Lengths have 24 bits: after reopening, 16 MiB are no bytes.
+    ReopensWithShortLengths,
     /// A listing after reopening ends after 4,096 blocks.
     ReopenedListingsAreCut,
 }
@@ -154,6 +158,7 @@ struct Content {
     /// The handle that wrote last.
     writer: usize,
     was_reopened: bool,
+    emptied: BTreeSet<String>,
 }
 
 #[derive(Debug, Default)]
@@ -277,6 +282,14 @@ impl Content {
                 _ => {}
             }
         }
+        if flaw == Flaw::ReopensWithEmptiedTables {
+            self.ghosts.append(&mut self.emptied);
+        }
+        if flaw == Flaw::ReopensWithShortLengths {
+            let values = self.tables.values_mut().flat_map(BTreeMap::values_mut);
+            let all = self.blocks.values_mut().chain(values);
+            all.filter(|data| data.len() == 1 << 24).for_each(Bytes::clear);
+        }
         if flaw == Flaw::ReopensWithHeadsOfVersionOne {
             self.heads = self.heads.iter().map(version_one).collect();
         }
@@ -384,6 +397,9 @@ flaws! {
     close_ends_other_listings: CloseEndsOtherListings => close_leaves_other_openings_open "cids() that was under way";
     closes_without_rows: ClosesWithoutRows => session_keeps_what_it_does_not_use "get of a row after a session that";
     closes_with_its_view: ClosesWithItsView => openings_may_be_closed_in_any_order "that a second opening wrote";
+    reopens_with_emptied_tables: ReopensWithEmptiedTables => side_tables_survive_reopen "side_tables() after reopening";
+    reopens_with_short_lengths: ReopensWithShortLengths => every_kind_of_block_survives_reopen "Err(Corrupt";
+    reopens_with_short_values: ReopensWithShortLengths => side_tables_survive_reopen "of 16 MiB";
     reopened_listings_are_cut: ReopenedListingsAreCut => long_listings_survive_reopen "missing";
     close_counts_twice: CloseCountsTwice => close_leaves_other_openings_open "Closed";
 }

@@ -108,6 +108,7 @@ impl SideTable for Table {
             content = self.store.write("write a side table")?;
         }
         content.tables.remove(&self.name);
+        content.emptied.insert(self.name.clone());
         self.store.0.place.is_removing.store(false, Ordering::SeqCst);
         let letters = |name: &String| name.bytes().zip(self.name.bytes()).all(|(a, b)| b == b'_' || a == b);
         let is_like = |name: &String| name.len() == self.name.len() && letters(name);
