@@ -371,7 +371,7 @@ fn refuse_without_folder(at: &Location, path: &Path) -> Result<(), StoreError> {
 /// The error for a new store whose path selects a backend that this build lacks.
 fn lacks_for_new(backend: &Backend, at: &Location) -> StoreError {
     let what = format!(
-        "creating a {} store at {at} (selected by the path; another path or OpenOptions::backend selects another)",
+        "creating a {} store at {at} (selected by the path; give another path or name the backend)",
         backend.name
     );
     lacks(backend, &what)

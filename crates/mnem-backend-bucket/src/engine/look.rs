@@ -117,7 +117,7 @@ impl Handle {
             Undecoded::More(_) => wrong("its record is cut off".into()),
         })?;
         if found.n() != n || found.store() != self.format.store.as_slice() {
-            return Err(wrong("it is an entry of another place or another store".into()));
+            return Err(wrong("it belongs to another slot or another store".into()));
         }
         Ok(found)
     }

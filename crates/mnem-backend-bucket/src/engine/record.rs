@@ -84,7 +84,7 @@ impl Record {
             serde_ipld_dagcbor::from_slice(bytes).map_err(|error| {
                 match serde_ipld_dagcbor::from_slice::<Version>(bytes) {
                     Ok(Version { v }) if v != VERSION && v != COMPACTION => Unread::Later(v),
-                    _ => Unread::Wrong(format!("its record is no record: {error}")),
+                    _ => Unread::Wrong(format!("its record cannot be decoded: {error}")),
                 }
             })?;
         if record.v != VERSION && record.v != COMPACTION {
