@@ -101,8 +101,11 @@ fn suggest_store(error: &mut clap::Error) {
         let tip = if is_archive_name(path) {
             format!("import archives one at a time: `mnem-store import {} --store STORE`", quoted(path))
         } else if cid_short::parse(&word).is_ok() {
-            "this command takes no CID: `mnem-store get CID` checks one block, `export` takes --root CID, `gc` takes --keep CID"
+            "this command takes no CID: `mnem-store get CID` checks one block, `export` and `knn build` take --root CID, \
+             `gc` takes --keep CID"
                 .to_owned()
+        } else if path.extension().is_some_and(|extension| extension == "jsonl") {
+            format!("`knn build` takes a file of vectors: `--vectors {}`", quoted(path))
         } else {
             format!("name the store with --store: `--store {}`", quoted(path))
         };

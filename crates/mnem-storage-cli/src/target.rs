@@ -76,12 +76,17 @@ impl Deref for Target {
     }
 }
 
-/// The number of blocks in the store, or a lower bound if counting takes long.
-pub(crate) fn in_all(store: &dyn Store) -> String {
-    let (end, mut blocks) = (Instant::now() + COUNTING_TIME, 0);
+/// The number of blocks in the store, or a lower bound if counting takes long. `known`: the number of blocks of which
+/// the caller knows that the store holds them, so that the bound is not below it.
+pub(crate) fn in_all(store: &dyn Store, known: u64) -> String {
+    in_all_by(Instant::now() + COUNTING_TIME, store, known)
+}
+
+fn in_all_by(end: Instant, store: &dyn Store, known: u64) -> String {
+    let mut blocks = 0;
     for cid in store.cids().into_iter().flatten() {
         if cid.is_err() || Instant::now() > end {
-            return format!("at least {} in total", counted(blocks, "block"));
+            return format!("at least {} in total", counted(known.max(blocks), "block"));
         }
         blocks += 1;
     }
@@ -94,5 +99,31 @@ pub(crate) fn elsewhere(error: StoreError, done: &str) -> Failure {
     match cause {
         Some(elsewhere) => Failure::Elsewhere { done: done.to_owned(), source: elsewhere.clone() },
         None => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mnem_storage::{Blockstore as _, BlockstoreExt as _, MemoryStore, RAW};
+
+    use super::*;
+
+    #[test]
+    fn a_bound_on_the_number_of_blocks_is_not_below_what_is_known() {
+        let store = MemoryStore::new();
+        assert_eq!(in_all(&store, 0), "0 blocks in total");
+        for n in 0..5_u8 {
+            store.put_as(RAW, vec![n].into()).expect("stored");
+        }
+        assert_eq!(store.cids().expect("a listing").count(), 5);
+        let (past, soon) = (Instant::now(), Instant::now() + Duration::from_secs(3600));
+        for (end, known, expected) in [
+            (soon, 0, "5 blocks in total"),
+            (soon, 3, "5 blocks in total"),
+            (past, 0, "at least 0 blocks in total"),
+            (past, 3, "at least 3 blocks in total"),
+        ] {
+            assert_eq!(in_all_by(end, &store, known), expected, "{known}");
+        }
     }
 }

@@ -177,6 +177,12 @@ fn a_path_without_its_option_leads_to_the_option() {
         let said = place.run(&[args, &["--json"]].concat()).exits(2).err;
         assert!(said.contains(r#""hint":"name the store with --store: "#), "{said}");
     }
+    for args in [&["knn", "build", "v.jsonl"][..], &["knn", "list", "v.jsonl"]] {
+        let said = place.run(args).fails(2);
+        assert!(said.contains("tip: `knn build` takes a file of vectors: `--vectors v.jsonl`"), "{said}");
+    }
+    let said = place.run(&["knn", "build", ABSENT]).fails(2);
+    assert!(said.contains("`export` and `knn build` take --root CID"), "{said}");
     let said = place.run(&["init", "--stor", "animals.redb"]).fails(2);
     assert!(said.contains("exists: '--store'") && !said.contains("name the store"), "{said}");
 }

@@ -120,7 +120,11 @@ fn watched(
     drop(bar);
     collected.map_err(|error| match error {
         CollectError::Stopped(report) => stop.interrupted(
-            format_args!("removed {}; {}, and no live block is lost", counted(report.removed, "block"), in_all(store)),
+            format_args!(
+                "removed {}; {}, and no live block is lost",
+                counted(report.removed, "block"),
+                in_all(store, report.blocks - report.removed)
+            ),
             "run the same command again to remove the rest".into(),
         ),
         error => Failure::Collect(error),

@@ -245,7 +245,8 @@ fn of_store(store: &Target, failure: Failure) -> Failure {
 
 /// Closes the store, and reports what it holds.
 fn interrupted(stop: &Stop, store: &Target, path: &Path, kept: Kept) -> Result<Failure> {
-    let in_all = in_all(&**store);
+    // Only the new ones are all different: an archive may repeat a block.
+    let in_all = in_all(&**store, kept.new);
     store.close(&stored(kept.blocks))?;
     let verified = if kept.unchecked == 0 { "verified block" } else { "block" };
     let not_verified = match kept.unchecked {

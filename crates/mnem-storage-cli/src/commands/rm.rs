@@ -113,7 +113,7 @@ impl Removal<'_> {
                 return Ok(());
             }
             if stop.flow().is_break() {
-                let kept = format_args!("removed {}; {}", counted(self.removed, "block"), in_all(&**self.store));
+                let kept = format_args!("removed {}; {}", counted(self.removed, "block"), in_all(&**self.store, 0));
                 return Err(stop.interrupted(kept, "run the same command again to remove the rest".into()));
             }
             self.batch(batch)?;

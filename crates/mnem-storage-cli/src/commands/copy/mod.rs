@@ -223,7 +223,7 @@ pub(crate) fn unless_stopped<R>(
 ) -> Result<R> {
     copied.or_else(|source| match source {
         CopyError::Stopped { blocks, new, .. } => {
-            let in_all = in_all(&**to);
+            let in_all = in_all(&**to, blocks);
             to.close(&format!("interrupted after {}", counted(blocks, "block")))?;
             Err(interrupted(args, stop, blocks, new, &in_all))
         }
