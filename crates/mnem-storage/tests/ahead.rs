@@ -280,8 +280,7 @@ fn a_remote_target_with_other_bytes_under_an_unknown_hash_is_refused() {
     let cid = unknown_hash(1);
     target.store.put_trusted(&cid, Bytes::from_static(b"one")).unwrap();
     let options = ImportOptions::new().keep_unknown_hashes(true);
-    let mut import =
-        |data| car::import(&target, &car(&[], &[(cid, data), raw("beside")])[..], &options, &mut unwatched);
+    let import = |data| car::import(&target, &car(&[], &[(cid, data), raw("beside")])[..], &options, &mut unwatched);
     assert!(matches!(import("other".into()).unwrap_err().store_error(), Some(StoreError::InvalidArgument { .. })));
     assert!(!target.store.has(&raw("beside").0).unwrap());
     assert_eq!(import("one".into()).unwrap().new, 1);
