@@ -136,7 +136,12 @@ fn note(options: &Options, arguments: &[OsString]) -> String {
     let date = Command::new("date").args(["-u", "+%Y-%m-%d"]).output();
     let date = date.map_or_else(|_| String::new(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
-    let features = if cfg!(feature = "peers") { " --features peers" } else { "" };
+    let features = match (cfg!(feature = "peers"), cfg!(feature = "bucket")) {
+        (true, true) => " --features peers,bucket",
+        (true, false) => " --features peers",
+        (false, true) => " --features bucket",
+        (false, false) => "",
+    };
     format!(
         "{date}, {}, medians of {} rounds, `cargo run --release -p mnem-benches{features} --bin compare -- {}`.",
         machine(),
