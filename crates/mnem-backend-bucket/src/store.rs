@@ -111,10 +111,14 @@ impl Store for BucketStore {
     }
 
     fn close(&self) -> Result<(), StoreError> {
-        // Waits for the current write to end, and for a checkpoint.
-        let _turn = hold(&self.handle.writing);
-        let _checkpoint = hold(&self.handle.checkpointing);
-        self.handle.gate.close();
+        {
+            // Waits for the current write to end, and for a checkpoint.
+            let _turn = hold(&self.handle.writing);
+            let _checkpoint = hold(&self.handle.checkpointing);
+            self.handle.gate.close();
+        }
+        // A compaction, which needs these locks too, ends at its next step.
+        let _compaction = hold(&self.handle.compacting);
         Ok(())
     }
 }

@@ -37,6 +37,10 @@ fn a_file_gets_smaller_and_plain_files_are_told_of() {
     let json = place.run(&["compact", "--json", "--store", "a.simple"]).ok();
     assert!(json.contains(r#""freed_bytes":1000}"#), "{json}");
     assert!(place.run(&["verify", "--store", "a.simple"]).ok().starts_with("0 faults"));
+    for store in ["a.simple", "a.redb"] {
+        let said = place.run(&["compact", "--grace", "5", "--store", store]).fails(2);
+        assert!(said.contains("--grace is for stores in a bucket"), "{said}");
+    }
 }
 
 /// What `gc` deletes is free, and `compact` gives it back.

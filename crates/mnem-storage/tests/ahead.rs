@@ -6,7 +6,7 @@ use std::{
 };
 
 use mnem_storage::{
-    Blockstore, Bytes, Capabilities, Cid, CidIter, CopyError, CopyOptions, MemoryStore, OnBlock, OpHeadsStore,
+    Blockstore, Bytes, Capabilities, Cause, Cid, CidIter, CopyError, CopyOptions, MemoryStore, OnBlock, OpHeadsStore,
     ReachableOptions, SalvageOptions, Store, StoreError, VerifyError, VerifyOptions, WriteBatch,
     car::{self, ExportError, ExportOptions, ImportOptions},
     copy, copy_reachable, copy_with, unwatched,
@@ -26,6 +26,8 @@ struct Watched {
     largest: AtomicUsize,
     /// Blocks of which it was asked, one by one, whether it has them, and which it does not have.
     absences: AtomicUsize,
+    /// What requests would read is lost.
+    is_lost: bool,
 }
 
 impl Blockstore for Watched {
@@ -41,6 +43,10 @@ impl Blockstore for Watched {
     fn get_many(&self, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.largest.fetch_max(cids.len(), Ordering::Relaxed);
+        if self.is_lost {
+            let source = Cause::new("planted");
+            return Err(StoreError::Damaged { component: "watched".into(), what: "an object".into(), source });
+        }
         self.store.get_many(if self.alone { &cids[..1] } else { cids }, f)
     }
 
@@ -249,13 +255,16 @@ fn no_block_is_asked_for_alone_that_a_remote_target_lacks() {
         let report = car::import(&target, &archive[..], &ImportOptions::new(), &mut unwatched).unwrap();
         assert_eq!((report.blocks, report.new), (blocks.len() as u64, new));
     }
-    assert_eq!(target.absences.load(Ordering::Relaxed), 0);
+    assert_eq!(target.absences.load(Ordering::Relaxed), 1, "the first one");
+    assert_eq!(target.requests.load(Ordering::Relaxed), 1, "nothing is read that is known to be there");
 
-    // A damaged block is present.
-    let target = Watched { get_is_fine: true, ..Watched::default() };
-    target.store.put_trusted(&blocks[7].0, Bytes::from_static(b"damage")).unwrap();
-    let report = car::import(&target, &archive[..], &ImportOptions::new(), &mut unwatched).unwrap();
-    assert_eq!(report.new, blocks.len() as u64 - 1);
+    // A block that cannot be read is present.
+    for is_lost in [false, true] {
+        let target = Watched { get_is_fine: true, is_lost, ..Watched::default() };
+        target.store.put_trusted(&blocks[7].0, Bytes::from_static(b"damage")).unwrap();
+        let report = car::import(&target, &archive[..], &ImportOptions::new(), &mut unwatched).unwrap();
+        assert_eq!(report.new, blocks.len() as u64 - 1);
+    }
 
     let source = MemoryStore::new();
     source.put_many(&mut blocks.iter().cloned().map(Ok)).unwrap();

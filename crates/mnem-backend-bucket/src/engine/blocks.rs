@@ -22,6 +22,8 @@ pub(crate) struct Blocks {
     index: HashTable<usize>,
     hasher: RandomState,
     bytes: u64,
+    /// Slots of moved blocks that the last rebuild had to keep.
+    kept: usize,
 }
 
 #[derive(Debug)]
@@ -105,7 +107,8 @@ impl Blocks {
             slot.is_removed = true;
             self.bytes = self.bytes.saturating_sub(slot.place.bytes);
         }
-        if self.slots.len() > 2 * self.index.len() + REMOVED_MIN {
+        // Those that a rebuild has kept are no reason for another one.
+        if self.slots.len() > 2 * self.index.len() + self.kept + REMOVED_MIN {
             self.rebuild();
         }
     }
@@ -114,6 +117,7 @@ impl Blocks {
         let is_listed = Arc::strong_count(&self.listings) > 1;
         self.slots.retain(|slot| !slot.is_removed || is_listed && slot.moved_to.is_some());
         self.slots.shrink_to_fit();
+        self.kept = self.slots.len() - self.index.len();
         self.index.clear();
         let (slots, hasher) = (&self.slots, &self.hasher);
         for (at, slot) in slots.iter().enumerate().filter(|(_, slot)| !slot.is_removed) {

@@ -30,7 +30,7 @@ use crate::{
     limits::{MOVED_BYTES, MOVED_ITEMS, PACK_BYTES, READ_TOGETHER},
 };
 
-const OPERATION: &str = "compact";
+pub(crate) const OPERATION: &str = "compact";
 
 const NOTHING_TO_DO: &str = "no packs are small or half unused, and nothing else is unused";
 const STILL_KEPT: &str = "what is not used any more is kept for readers a little longer";

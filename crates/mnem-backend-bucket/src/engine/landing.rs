@@ -223,7 +223,8 @@ pub(super) fn write(handle: &Handle, encoded: &Encoded) -> Result<Landed, StoreE
             Ok(None) if is_refusal => {
                 return Err(failed(&handle.objects, "write", &name, Outcome::NotApplied, error));
             }
-            Err(error) if error.kind() == ErrorKind::Damaged && may_arrive => {
+            // What is there may be a tombstone of the entry, of a later version.
+            Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::UnsupportedFormat) && may_arrive => {
                 return Err(give_up(handle, &name, Cause::new(error)));
             }
             Err(error) if error.kind() != ErrorKind::Backend => {

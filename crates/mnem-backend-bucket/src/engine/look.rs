@@ -124,13 +124,16 @@ impl Handle {
 
     /// The beginning of a record may say that more is needed, twice: for its section, and for its end.
     fn fetch_longer(&self, n: u64, bytes: u64, size: u64) -> Result<Result<Slot, Undecoded>, StoreError> {
-        let mut wanted = bytes;
+        let (mut wanted, mut size) = (bytes, size);
         loop {
             let more = match self.objects.range(&slot(n), 0..wanted, size)? {
                 Part::Found(bytes) => bytes,
-                // A tombstone may have taken its place, which is short.
+                // A tombstone may have taken its place, which is shorter.
                 Part::Resized(_) => match self.objects.start(&slot(n))? {
-                    Some(start) if start.size < size => return Ok(entry::decode(&start.bytes, start.size)),
+                    Some(start) if start.size < size => {
+                        (wanted, size) = (0, start.size);
+                        start.bytes
+                    }
                     _ => return Ok(Err(Undecoded::Wrong("it changed while it was read".into()))),
                 },
                 Part::Absent => return Ok(Err(Undecoded::Wrong("it disappeared while it was read".into()))),

@@ -201,9 +201,11 @@ impl Objects {
     /// for as long as `give_up`.
     pub(crate) fn put_all(&self, objects: Vec<(String, PutPayload)>, give_up: Duration) -> Result<(), StoreError> {
         let (names, payloads): (Vec<_>, Vec<_>) = objects.into_iter().unzip();
+        // They share the line.
+        let limit = limit_of(payloads.iter().map(|payload| payload.content_length() as u64).sum());
         let requests = names.iter().zip(payloads).map(|(name, payload)| {
             let (service, path, pause) = (Arc::clone(&self.service), self.path(name), self.pause);
-            async move { put(&service, &path, payload, pause, give_up).await }
+            async move { put(&service, &path, payload, (pause, limit), give_up).await }
         });
         let answers = wait_for_all(requests)?;
         for (answer, name) in answers.into_iter().zip(&names) {
@@ -333,10 +335,10 @@ async fn put(
     service: &Arc<dyn ObjectStore>,
     path: &Path,
     payload: PutPayload,
-    pause: Duration,
+    (pause, limit): (Duration, Duration),
     give_up: Duration,
 ) -> object_store::Result<()> {
-    let (begin, limit, mut made) = (Instant::now(), limit_of(payload.content_length() as u64), 0);
+    let (begin, mut made) = (Instant::now(), 0);
     loop {
         let request = service.put_opts(path, payload.clone(), PutOptions::from(PutMode::Overwrite));
         let error = match within(limit, request).await {

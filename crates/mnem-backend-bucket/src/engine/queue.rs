@@ -76,7 +76,7 @@ pub(crate) fn submit(handle: &Handle, operation: &'static str, work: Work) -> Re
         let _alone = hold(&handle.writing);
         match handle.gate.check_writable(operation) {
             Ok(()) => land(handle, jobs),
-            Err(error) => vec![Err(error); jobs.len()],
+            Err(_) => jobs.iter().map(|job| handle.gate.check_writable(job.operation)).collect(),
         }
     });
     done.unwrap_or_else(|| {

@@ -246,7 +246,8 @@ impl<'a> NewLog<'a> {
         match bytes_of(&handle.keys, file, &commit).map_err(|error| unread(&handle.layout, segment, error))? {
             replay::Bytes::Whole => {}
             replay::Bytes::DamagedBlock(offset) => {
-                tracing::warn!(segment = %path.display(), offset, "a damaged block leaves others unproved");
+                let block = section.cid;
+                tracing::warn!(segment = %path.display(), offset, %block, "a damaged block leaves another unproved");
             }
             replay::Bytes::Changed => {
                 let why = format!(

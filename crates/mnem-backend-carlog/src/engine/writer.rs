@@ -149,8 +149,25 @@ fn land(handle: &Handle, writer: &mut Writer, jobs: &[Job]) -> Vec<Result<(), St
         // The handle may have been poisoned while this job waited.
         prepared.push(handle.gate.check_writable(operation).and_then(|()| prepare(handle, &mut batch, work)));
     }
-    let landed = if batch.is_empty() { Ok(()) } else { write(handle, writer, batch) };
-    prepared.into_iter().map(|prepared| prepared.and_then(|()| landed.clone())).collect()
+    match if batch.is_empty() { Ok(()) } else { write(handle, writer, batch) } {
+        Ok(()) => prepared,
+        Err(error) => prepared.into_iter().map(|prepared| unsettled(prepared, &error)).collect(),
+    }
+}
+
+/// The result of a job after the commit of its batch failed. A refused job was not in it, but the heads that refused it
+/// may be those of another job of the batch.
+fn unsettled(prepared: Result<(), StoreError>, error: &StoreError) -> Result<(), StoreError> {
+    match prepared {
+        Ok(()) => Err(error.clone()),
+        Err(StoreError::HeadsMoved { .. }) => Err(StoreError::Backend {
+            backend: BACKEND,
+            operation: "commit".into(),
+            outcome: Outcome::NotApplied,
+            source: Cause::new(error.clone()),
+        }),
+        Err(refusal) => Err(refusal),
+    }
 }
 
 /// Adds the job's work to the batch. On an error, the batch is unchanged.

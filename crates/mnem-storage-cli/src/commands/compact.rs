@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     context::Context,
-    error::{Exit, Result},
+    error::{Exit, Failure, Result},
     output::ExactSize,
     stop::Stop,
     target::elsewhere,
@@ -28,6 +28,9 @@ readers for an hour: run compact again later to delete it, or shorten the time (
 Examples:
   mnem-store compact --store animals.redb
   mnem-store compact --json | jq .freed_bytes";
+
+/// The option of the backend.
+const GRACE: &str = "grace_ms";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -54,7 +57,16 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     bar.begin("pages", "compacting");
     let mut options = context.options();
     if let Some(seconds) = args.grace {
-        options = options.set("grace_ms", seconds.saturating_mul(1000).to_string());
+        let detected = options.detect(&path);
+        if let Ok(Some(driver)) = detected
+            && !driver.option_names().contains(&GRACE)
+        {
+            return Err(Failure::Usage {
+                message: format!("--grace is for stores in a bucket; {} is a {} store", path.display(), driver.name()),
+                hint: "omit --grace: other backends keep nothing for readers".to_owned(),
+            });
+        }
+        options = options.set(GRACE, seconds.saturating_mul(1000).to_string());
     }
     let report = compact_at(&path, &options).map_err(|error| elsewhere(error, "compacted it"))?;
     drop(bar);

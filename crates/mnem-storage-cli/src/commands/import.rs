@@ -34,7 +34,7 @@ use crate::{
 const EXAMPLES: &str = "\
 Reads CARv1 and CARv2. Checks every block against its CID before storing it. Blocks that
 are already in the store are not written again, so run an interrupted import again to
-finish it. Their stored bytes are not read; `verify` checks them.
+finish it. `verify` checks their stored bytes.
 
 Without --heads or --complete, no head changes. --heads makes the roots heads and does
 not follow links: run `verify` to check that the graph is complete. --complete makes the

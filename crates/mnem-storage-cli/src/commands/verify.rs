@@ -127,7 +127,8 @@ fn advise(context: &Context, path: &Path, report: &VerifyReport) {
              or run `mnem-store copy --salvage {} NEW` to copy what is still readable",
             quoted(path)
         ));
-    } else if found(&[FaultKind::Corrupt, FaultKind::Unreadable]) {
+    }
+    if found(&[FaultKind::Corrupt]) || found(&[FaultKind::Unreadable]) && !in_bucket() {
         context.remark("to repair a damaged block, run `mnem-store rm CID`, then import an archive that holds it");
     }
     if found(&[FaultKind::MissingHead, FaultKind::MissingLink]) {

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mnem_store_traits::{Bytes, Cid, ErrorKind, Store, StoreError, WriteBatch, driver::ManagedStore, is_checkable};
+use mnem_store_traits::{Bytes, Cid, Store, StoreError, WriteBatch, driver::ManagedStore, is_checkable};
 
 use super::{error::Kept, handover::Handover};
 use crate::{
@@ -268,7 +268,6 @@ impl Lander<'_> {
         blocks: &mut iter::Peekable<impl Iterator<Item = (Cid, Bytes)>>,
         limit: u64,
     ) -> Result<(), StoreError> {
-        let began = Instant::now();
         let (mut bytes, mut taken, mut unchecked) = (0, 0, 0);
         let mut batch: Vec<(Cid, Bytes)> = Vec::new();
         while let Some((cid, data)) =
@@ -291,13 +290,12 @@ impl Lander<'_> {
                 writes.put_trusted(cid, data)
             };
         }
-        let new = writes.puts().len() as u64;
+        let (new, began) = (writes.puts().len() as u64, Instant::now());
         store.commit(&writes)?;
         let kept = &mut self.landed.kept;
         kept.blocks += taken;
         kept.new += new;
         kept.unchecked += unchecked;
-        // The time for finding present blocks says nothing about the time for writing others.
         if new > 0 {
             self.pace.learn(bytes, began.elapsed());
         }
@@ -305,12 +303,26 @@ impl Lander<'_> {
     }
 }
 
-/// Which of the blocks the store holds. Of a store for which many questions at once are cheaper, all are asked at once:
-/// over a network, each answer that a block is absent takes a request.
+/// Which of the blocks the store holds. Over a network, each answer that a block is absent takes a request, but that it
+/// is present often takes none. So blocks are asked for one by one up to the first that is absent, and the others all at
+/// once, if the store reads many at once.
 fn are_present(store: &dyn Store, blocks: &[(Cid, Bytes)]) -> Result<Vec<bool>, StoreError> {
-    if !store.capabilities().batched_reads {
-        return blocks.iter().map(|(cid, data)| is_present(store, cid, data)).collect();
+    let batched = store.capabilities().batched_reads;
+    let mut all = Vec::with_capacity(blocks.len());
+    while let Some((cid, data)) = blocks.get(all.len()) {
+        let is_present = is_present(store, cid, data)?;
+        all.push(is_present);
+        if batched && !is_present {
+            break;
+        }
     }
+    let rest = blocks.get(all.len()..).unwrap_or_default();
+    all.extend(are_present_together(store, rest)?);
+    Ok(all)
+}
+
+/// The same, with one request for all of them, which reads those that are present.
+fn are_present_together(store: &dyn Store, blocks: &[(Cid, Bytes)]) -> Result<Vec<bool>, StoreError> {
     let (mut present, mut other) = (vec![false; blocks.len()], None);
     let cids: Vec<Cid> = blocks.iter().map(|(cid, _)| *cid).collect();
     let answered = store.get_many(&cids, &mut |at, data| {
@@ -322,11 +334,9 @@ fn are_present(store: &dyn Store, blocks: &[(Cid, Bytes)]) -> Result<Vec<bool>, 
     });
     match (answered, other) {
         (_, Some(cid)) => Err(other_bytes(cid, "the store")),
-        // A damaged block is present too, and ends the request.
-        (Err(error), None) if error.kind() == ErrorKind::Corrupt => {
-            blocks.iter().map(|(cid, data)| is_present(store, cid, data)).collect()
-        }
-        (answered, None) => answered.map(|()| present),
+        (Ok(()), None) => Ok(present),
+        // A block that is damaged, or in a lost object, is present too, and ends the request.
+        (Err(_), None) => blocks.iter().map(|(cid, data)| is_present(store, cid, data)).collect(),
     }
 }
 

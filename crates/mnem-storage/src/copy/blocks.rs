@@ -38,12 +38,13 @@ pub(super) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(to: &'a dyn Store, compare: bool, report: &'a mut CopyReport) -> Result<Self, CopyError> {
-        let is_empty = to.cids().of_target()?.next().transpose().of_target()?.is_none();
+    pub(super) fn new(to: &'a dyn Store, compare: bool, report: &'a mut CopyReport) -> Self {
+        // A listing that fails may show blocks further on.
+        let is_empty = matches!(to.cids().map(|mut cids| cids.next()), Ok(None));
         let (batch, written, done) = (WriteBatch::new(), Vec::new(), Progress::of(Stage::Blocks));
         let pace = Pace::new(PACE_BYTES_FIRST, PACE_BYTES_MIN, COPY_BATCH_BYTES_MAX);
         let covers = to.capabilities().cumulative_durability;
-        Ok(Self { to, compare, covers, is_empty, report, batch, items: 0, bytes: 0, pace, written, done })
+        Self { to, compare, covers, is_empty, report, batch, items: 0, bytes: 0, pace, written, done }
     }
 
     /// Counts a block by its CID, and returns whether the target holds it. `listed` says that the target lists it. If

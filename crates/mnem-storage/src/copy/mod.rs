@@ -194,7 +194,7 @@ fn copy_all(
         let heads = Heads::read(from, to, options.merge_heads)?;
         let tables = tables::names(from, to)?;
         report.begin_pass(&heads);
-        let same = blocks::copy(from, to, &mut Writer::new(to, options.compare, report)?, progress)?;
+        let same = blocks::copy(from, to, &mut Writer::new(to, options.compare, report), progress)?;
         tables::copy(from, to, &tables, report, progress)?;
         // The blocks that the current heads reach are present, because a collection does not remove them.
         if heads.have_moved(from)?

@@ -160,7 +160,7 @@ fn copy_reached(
     report.copied.promise = Promise::HoldsReached;
     let allowed = Allowed { opaque: options.opaque_leaves, missing: options.skip_missing };
     let mut reach = Reach::new(from, &heads.of_source, allowed);
-    let reached_bytes = write(&mut reach, Writer::new(to, false, &mut report.copied)?, progress)?;
+    let reached_bytes = write(&mut reach, Writer::new(to, false, &mut report.copied), progress)?;
     report.opaque = reach.opaque();
     Missing { count: report.missing_count, listed: report.missing } = reach.missing;
     tables::copy(from, to, &names, &mut report.copied, progress)?;

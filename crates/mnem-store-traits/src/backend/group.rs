@@ -12,8 +12,8 @@ use std::{
 /// of them leads the next batch. There is no background thread, and a lone caller never waits.
 ///
 /// A leader runs one batch and then hands over to the caller that has waited longest. So no caller works for the others
-/// forever, and none waits for a batch that does not have its job. (A mutex alone gives no such guarantee: the thread
-/// that releases it may take it again before the waiting threads wake up.)
+/// forever, and none whose job is done waits for a later batch. (A mutex alone gives no such guarantee: the thread that
+/// releases it may take it again before the waiting threads wake up.)
 ///
 /// ```
 /// use mnem_store_traits::backend::Group;
@@ -87,7 +87,8 @@ impl<J, R> Group<J, R> {
     /// that ran it panicked, or returned too few results.
     ///
     /// `take` is given the first job of a batch and those that wait, in order of arrival, and returns how many of the
-    /// latter join the batch. `run` runs a batch and returns one result per job, in the same order.
+    /// latter join the batch. `run` runs a batch and returns one result per job, in the same order. Neither may use the
+    /// group.
     pub fn submit(
         &self,
         job: J,

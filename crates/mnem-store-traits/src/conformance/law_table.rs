@@ -51,6 +51,7 @@ fn title(group: Group, topic: &'static str) -> &'static str {
         (_, "damage") => "damaged blocks",
         (Group::Faults, "fault" | "every_fault" | "every_look") => "failing media",
         (_, "crash" | "cumulative" | "every_cut") => "power cuts",
+        (Group::Faults, "late_cuts" | "reopen" | "shapes") => "power cuts: later writes and every kind of content",
         (_, "locks") => "media without locks",
         (_, "network") => "networks",
         (Group::Driver, _) => "drivers",

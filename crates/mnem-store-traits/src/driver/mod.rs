@@ -186,7 +186,8 @@ pub trait ManagedStore: Store {
     ///
     /// # Errors
     /// [`StoreError::Unsupported`] unless the driver [adopts](Driver::adopts) archives. Otherwise as
-    /// [`put_many`](crate::Blockstore::put_many): none of the blocks was added.
+    /// [`put_many`](crate::Blockstore::put_many): none of the blocks was added, or all, if the
+    /// [outcome](StoreError::outcome) is `Unknown`.
     ///
     /// # For implementers
     /// The default is for stores to which the order of blocks means nothing.
