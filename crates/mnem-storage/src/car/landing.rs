@@ -317,7 +317,9 @@ fn are_present(store: &dyn Store, blocks: &[(Cid, Bytes)]) -> Result<Vec<bool>, 
         }
     }
     let rest = blocks.get(all.len()..).unwrap_or_default();
-    all.extend(are_present_together(store, rest)?);
+    if !rest.is_empty() {
+        all.extend(are_present_together(store, rest)?);
+    }
     Ok(all)
 }
 

@@ -22,7 +22,7 @@ pub(super) struct Writer<'a> {
     compare: bool,
     /// Whether one write makes durable every block that the target listed before.
     covers: bool,
-    /// Whether the target listed no block when the copy began. Then it is not asked whether it holds one: over a
+    /// Whether the target is known to have listed no block when the copy began. Then it is not asked whether it holds one: over a
     /// network, each answer that a block is absent takes a request. A block that somebody else writes meanwhile is
     /// counted as new.
     is_empty: bool,
@@ -39,12 +39,16 @@ pub(super) struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     pub(super) fn new(to: &'a dyn Store, compare: bool, report: &'a mut CopyReport) -> Self {
-        // A listing that fails may show blocks further on.
-        let is_empty = matches!(to.cids().map(|mut cids| cids.next()), Ok(None));
         let (batch, written, done) = (WriteBatch::new(), Vec::new(), Progress::of(Stage::Blocks));
         let pace = Pace::new(PACE_BYTES_FIRST, PACE_BYTES_MIN, COPY_BATCH_BYTES_MAX);
         let covers = to.capabilities().cumulative_durability;
-        Self { to, compare, covers, is_empty, report, batch, items: 0, bytes: 0, pace, written, done }
+        Self { to, compare, covers, is_empty: false, report, batch, items: 0, bytes: 0, pace, written, done }
+    }
+
+    /// Looks whether the target lists a block.
+    pub(super) fn list_target(&mut self) {
+        // A listing that fails may show blocks further on.
+        self.is_empty = matches!(self.to.cids().map(|mut cids| cids.next()), Ok(None));
     }
 
     /// Counts a block by its CID, and returns whether the target holds it. `listed` says that the target lists it. If
@@ -157,6 +161,7 @@ pub(super) fn copy(
 ) -> Result<Option<bool>, Ended> {
     Cancelled::check(writer.tell(progress))?;
     let mut listings = InStep::new(from, to)?;
+    writer.is_empty = listings.is_target_empty();
     let (mut absent, mut lost) = (Vec::new(), false);
     let mut asked = ControlFlow::Continue(());
     while asked.is_continue() {

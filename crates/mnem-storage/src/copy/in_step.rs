@@ -45,6 +45,11 @@ impl<'a> InStep<'a> {
         Ok(in_step)
     }
 
+    /// Before the first block is taken: whether the target lists none.
+    pub(super) fn is_target_empty(&self) -> bool {
+        self.next.is_none()
+    }
+
     /// The next block of the source, and whether the target listed it. The target may hold it even if it did not list
     /// it. Calls `go_on` at each block that only the target listed, because there may be many.
     pub(super) fn next(

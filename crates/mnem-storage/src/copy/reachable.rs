@@ -179,6 +179,7 @@ fn copy_reached(
 /// Writes the reached blocks, and returns their bytes. Even if it ends early, all counted blocks are in the target.
 fn write(reach: &mut Reach<'_>, mut writer: Writer<'_>, progress: OnProgress<'_>) -> Result<u64, Ended> {
     let mut reached_bytes = 0;
+    writer.list_target();
     let mut ended = Cancelled::check(writer.tell(progress)).map_err(Ended::from);
     while ended.is_ok() {
         let Some(block) = reach.next() else { break };
