@@ -171,7 +171,7 @@ fn a_report_says_what_is_not_claimed() {
     for line in [
         "declines  side_tables: not claimed, and refused as it must be: store::side_tables_are_offered_where_claimed\n",
         "declines  atomic_commit: not claimed: not observable from outside, and callers must not rely on it\n",
-        "declines  durability of heads >= Process: not claimed: nothing can be seen",
+        "declines  durability of heads >= Process: not claimed: not observable from outside",
     ] {
         assert!(report.contains(line), "{line}\n{report}");
     }
