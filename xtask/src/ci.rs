@@ -81,6 +81,6 @@ pub(crate) fn feature_matrix() -> Result<()> {
     cmd!(sh, "cargo clippy --locked -p mnem-backend-bucket --features services --all-targets -- -D warnings").run()?;
     cmd!(sh, "cargo test --locked --quiet -p mnem-storage-cli --features bucket --test main bucket::").run()?;
     cmd!(sh, "cargo clippy --locked -p mnem-benches --no-default-features --all-targets -- -D warnings").run()?;
-    cmd!(sh, "cargo clippy --locked -p mnem-benches --features peers --all-targets -- -D warnings").run()?;
+    cmd!(sh, "cargo clippy --locked -p mnem-benches --features peers,bucket --all-targets -- -D warnings").run()?;
     crate::cli_features::run()
 }
