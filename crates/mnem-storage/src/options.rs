@@ -301,7 +301,11 @@ impl OpenOptions {
         }
         self.refuse_contradiction(at)?;
         let able = || drivers.iter().filter(|(_, why)| why.is_none()).map(|(driver, _)| *driver);
-        if let Some(suited) = able().find(|driver| driver.suits(at)) {
+        // An extension says more than a trailing separator: `x.bucket/` is no simple store.
+        let file = at.as_path().map(|path| Location::Path(path.components().collect()));
+        let by_extension =
+            able().find(|driver| driver.suits(at) && file.as_ref().is_none_or(|file| driver.suits(file)));
+        if let Some(suited) = by_extension.or_else(|| able().find(|driver| driver.suits(at))) {
             return Ok(suited);
         }
         if let Some(asked) = lacking(&self.drivers).find(|asked| asked.suits(at)) {

@@ -65,12 +65,14 @@ fn what_was_moved_is_found_and_what_was_removed_is_not() {
         let located = open(&path, backend);
         fs::rename(&path, &moved).unwrap();
         let found = elsewhere(&located).unwrap();
-        assert_eq!((found.path.as_path(), found.replaced, found.now.as_deref()), (&*path, false, Some(&*moved)));
+        // A handle of a bucket keeps no file open that leads to the new place.
+        let now = (backend != "bucket").then_some(&*moved);
+        assert_eq!((found.path.as_path(), found.replaced, found.now.as_deref()), (&*path, false, now));
         // Anything may take its place: another store, a file, a folder, a link.
         open(&other, backend).store.close().unwrap();
         fs::rename(&other, &path).unwrap();
         let found = elsewhere(&located).unwrap();
-        assert_eq!((found.replaced, found.now.as_deref()), (true, Some(&*moved)));
+        assert_eq!((found.replaced, found.now.as_deref()), (true, now));
         remove(&path);
         fs::create_dir(&path).unwrap();
         assert!(elsewhere(&located).unwrap().replaced);
@@ -93,7 +95,8 @@ fn a_folder_around_it_may_be_moved_too() {
         fs::create_dir_all(folder.join("a/b")).unwrap();
         let located = open(&folder.join("a/b/store"), backend);
         fs::rename(folder.join("a"), folder.join("c")).unwrap();
-        assert_eq!(elsewhere(&located).unwrap().now.as_deref(), Some(&*folder.join("c/b/store")));
+        let now = folder.join("c/b/store");
+        assert_eq!(elsewhere(&located).unwrap().now, (backend != "bucket").then_some(now));
         fs::rename(folder.join("c"), folder.join("a")).unwrap();
         assert_eq!(elsewhere(&located), None, "back again");
     }
