@@ -2,7 +2,8 @@
 //!
 //! - A move lands like a commit: it confirms that the state before it was current. A block that is deleted before stays
 //!   deleted, a row that is written before stays as it was written, and what another compaction has moved stays there.
-//! - A pack is deleted only after an entry has dropped it. Whoever lands a later entry knows that, and does not name it:
+//! - A pack is deleted only after an entry has dropped it. A writer that lands a later entry has read that one, and does
+//!   not name the pack:
 //!   so no pack is deleted that a commit has just uploaded and is about to name.
 
 use std::{
@@ -17,7 +18,7 @@ use super::{
     draft::Base,
     entry::{self, Encoded},
     format::token,
-    landing::{Landed, confirm, jitter, joined, lose, upload, write},
+    landing::Contest,
     pack::{Digest, Pack, Packer, Piece, header, piece_bytes},
     reading::{Batch, Fetched, Read},
     record::{COMPACTION, Record},
@@ -33,7 +34,7 @@ use crate::{
 pub(crate) const OPERATION: &str = "compact";
 
 const NOTHING_TO_DO: &str = "no packs are small or half unused, and nothing else is unused";
-const STILL_KEPT: &str = "what is not used any more is kept for readers a little longer";
+const STILL_KEPT: &str = "unused objects are kept for readers a little longer";
 
 /// Compacts a store.
 pub(crate) fn compact(handle: &Handle) -> Result<Reclaimed, StoreError> {
@@ -60,7 +61,7 @@ pub(crate) fn compact(handle: &Handle) -> Result<Reclaimed, StoreError> {
     Ok(reclaimed)
 }
 
-/// What is left in an object.
+/// The blocks and values that still stand in an object.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Live {
     pub(crate) pieces: u64,
@@ -68,7 +69,7 @@ pub(crate) struct Live {
     pub(crate) bytes: u64,
 }
 
-/// What is left in each of the objects of a state.
+/// The blocks and values that still stand in each object of a state.
 pub(crate) fn live(state: &State) -> Vec<Live> {
     let mut live = vec![Live::default(); state.objects()];
     let mut count = |object: u32, cid: &Cid, bytes: u64| {
@@ -291,34 +292,21 @@ fn record(handle: &Handle, base: &Base) -> Result<Record, StoreError> {
     })
 }
 
-/// Lands an entry, which is encoded anew after each lost slot. Returns whether there was something to land.
+/// Lands an entry, encoded again after each lost slot. Returns whether there was anything to land.
 fn land(
     handle: &Handle,
     encode: impl Fn(Base, &mut Packer) -> Result<Option<Encoded>, StoreError>,
 ) -> Result<bool, StoreError> {
     let _turn = hold(&handle.writing);
-    let begin = Instant::now();
-    let (mut losses, mut packer) = (0, Packer::default());
+    let mut contest = Contest::begin(OPERATION);
     loop {
         handle.gate.check_writable(OPERATION)?;
         handle.check_alone()?;
         handle.objects.check_place()?;
         let base = Base::of(&handle.state());
-        let Some(encoded) = encode(base, &mut packer)? else { return Ok(false) };
-        upload(handle, &encoded.packs, &mut packer)?;
-        let landed = write(handle, &encoded)?;
-        confirm(handle, &landed, encoded.entry.record.n)?;
-        match landed {
-            Landed::Acknowledged(seen) | Landed::Found(seen) => {
-                handle.apply(&encoded.entry, joined(&encoded.parts, encoded.entry.size))?;
-                handle.wrote_before(encoded.entry.record.n + 1);
-                handle.note(seen);
-                return Ok(true);
-            }
-            Landed::Other(found, whole, took) => {
-                losses += 1;
-                lose(handle, OPERATION, (&found, whole), jitter(took, losses)?, begin)?;
-            }
+        let Some(encoded) = encode(base, &mut contest.packer)? else { return Ok(false) };
+        if contest.land(handle, &encoded)? {
+            return Ok(true);
         }
     }
 }

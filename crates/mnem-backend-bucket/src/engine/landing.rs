@@ -36,7 +36,7 @@ use crate::{
 const SHARED: &str = "commit";
 
 /// What became of an entry.
-pub(super) enum Landed {
+enum Landed {
     /// It is in the slot, and the service said so. The log ended before the slot when this look began.
     Acknowledged(Seen),
     /// The same, but the answer was lost: a read has shown it.
@@ -64,14 +64,14 @@ fn try_land(
     operation: &'static str,
     group: &[Job],
 ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-    let begin = Instant::now();
-    let (mut losses, mut packer) = (0, Packer::default());
+    let mut contest = Contest::begin(operation);
+    let begin = contest.begin;
     loop {
         // Asked first: a look of another thread that ends after the plan was made does not confirm it.
         let is_confirmed = handle.has_looked(begin);
         handle.check_alone()?;
         handle.objects.check_place()?;
-        let Plan { answers, entry } = plan(handle, operation, group, &mut packer)?;
+        let Plan { answers, entry } = plan(handle, operation, group, &mut contest.packer)?;
         #[cfg(test)]
         tests::after_plan();
         let Some(encoded) = entry else {
@@ -83,20 +83,48 @@ fn try_land(
             handle.look(begin)?;
             continue;
         };
-        upload(handle, &encoded.packs, &mut packer)?;
-        let landed = write(handle, &encoded)?;
+        if contest.land(handle, &encoded)? {
+            keep(handle, &encoded.packs);
+            return Ok(answers);
+        }
+    }
+}
+
+/// The attempts of one call to land an entry in the next slot. The entry is encoded again after each lost slot.
+pub(super) struct Contest {
+    operation: &'static str,
+    begin: Instant,
+    losses: u32,
+    /// The packs that were uploaded for a lost slot serve again.
+    pub(super) packer: Packer,
+}
+
+impl Contest {
+    pub(super) fn begin(operation: &'static str) -> Self {
+        Self { operation, begin: Instant::now(), losses: 0, packer: Packer::default() }
+    }
+
+    /// Lands the entry and applies it to the state. If another entry has the slot, applies that one instead, waits, and
+    /// returns `false`.
+    ///
+    /// # Errors
+    /// Those of [`write`]; or the log could not be read, or other writers were faster for too long.
+    pub(super) fn land(&mut self, handle: &Handle, encoded: &Encoded) -> Result<bool, StoreError> {
+        upload(handle, &encoded.packs, &mut self.packer)?;
+        let landed = write(handle, encoded)?;
         confirm(handle, &landed, encoded.entry.record.n)?;
         match landed {
             Landed::Acknowledged(seen) | Landed::Found(seen) => {
                 handle.apply(&encoded.entry, joined(&encoded.parts, encoded.entry.size))?;
-                keep(handle, &encoded.packs);
                 handle.wrote_before(encoded.entry.record.n + 1);
                 handle.note(seen);
-                return Ok(answers);
+                Ok(true)
             }
             Landed::Other(found, whole, took) => {
-                losses += 1;
-                lose(handle, operation, (&found, whole), jitter(took, losses)?, begin)?;
+                self.losses += 1;
+                let wait = jitter(took, self.losses)?;
+                lose(handle, self.operation, (&found, whole), wait, self.begin)?;
+                Ok(false)
             }
         }
     }
@@ -106,7 +134,7 @@ fn try_land(
 ///
 /// # Errors
 /// The log could not be read, or the writer has competed with others since `begin`, for too long.
-pub(super) fn lose(
+fn lose(
     handle: &Handle,
     operation: &'static str,
     (found, whole): (&Slot, Option<Bytes>),
@@ -126,7 +154,7 @@ pub(super) fn lose(
 }
 
 /// Fails, with an outcome that is unknown, if an entry that landed may not stay, or not in this store.
-pub(super) fn confirm(handle: &Handle, landed: &Landed, n: u64) -> Result<(), StoreError> {
+fn confirm(handle: &Handle, landed: &Landed, n: u64) -> Result<(), StoreError> {
     let unknown = |error| give_up(handle, &slot(n), error);
     match landed {
         Landed::Acknowledged(_) => {}
@@ -155,7 +183,7 @@ fn plan(handle: &Handle, operation: &'static str, group: &[Job], packer: &mut Pa
 }
 
 /// Uploads the packs that are not there yet. Nothing names them until their entry lands.
-pub(super) fn upload(handle: &Handle, packs: &[Pack], packer: &mut Packer) -> Result<(), StoreError> {
+fn upload(handle: &Handle, packs: &[Pack], packer: &mut Packer) -> Result<(), StoreError> {
     let is_new = |pack: &&Pack| !packer.uploaded.contains(&pack.digest);
     let new: Vec<&Pack> = packs.iter().filter(is_new).collect();
     for packs in new.chunks(UPLOADS) {
@@ -192,7 +220,7 @@ fn keep(handle: &Handle, packs: &[Pack]) {
 /// # Errors
 /// - The service refuses, or the slot has something that is no entry: nothing was written.
 /// - The outcome is unknown, and the handle is poisoned.
-pub(super) fn write(handle: &Handle, encoded: &Encoded) -> Result<Landed, StoreError> {
+fn write(handle: &Handle, encoded: &Encoded) -> Result<Landed, StoreError> {
     let own = &encoded.entry.record;
     let name = slot(own.n);
     let payload: PutPayload = encoded.parts.iter().cloned().collect();
@@ -223,7 +251,7 @@ pub(super) fn write(handle: &Handle, encoded: &Encoded) -> Result<Landed, StoreE
             Ok(None) if is_refusal => {
                 return Err(failed(&handle.objects, "write", &name, Outcome::NotApplied, error));
             }
-            // What is there may be a tombstone of the entry, of a later version.
+            // The slot may hold a tombstone of this very entry, in a later version of the format.
             Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::UnsupportedFormat) && may_arrive => {
                 return Err(give_up(handle, &name, Cause::new(error)));
             }
@@ -260,12 +288,12 @@ fn give_up(handle: &Handle, name: &str, error: Cause) -> StoreError {
 }
 
 /// The bytes of a short object.
-pub(super) fn joined(parts: &[Bytes], bytes: u64) -> Option<Bytes> {
+fn joined(parts: &[Bytes], bytes: u64) -> Option<Bytes> {
     (bytes <= WHOLE_BYTES).then(|| Bytes::from(parts.concat()))
 }
 
 /// A random wait after a lost slot, so that the losers do not meet again.
-pub(super) fn jitter(write: Duration, losses: u32) -> Result<Duration, StoreError> {
+fn jitter(write: Duration, losses: u32) -> Result<Duration, StoreError> {
     let [low, high, ..] = token()?;
     let share = f64::from(u16::from_le_bytes([low, high])) / f64::from(u16::MAX);
     Ok(write.saturating_mul(losses.min(JITTER_MAX)).min(LOSER_WAITS_MAX).mul_f64(share))
