@@ -404,3 +404,73 @@ fn append_close(handle: &Handle, writer: &mut Writer) -> Result<(), StoreError> 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use mnem_store_traits::{Blockstore, OpHeadsStore, cid_of};
+
+    use super::*;
+    use crate::OpenOptions;
+
+    /// A full disk.
+    #[derive(Debug)]
+    struct Full(Arc<dyn File>);
+
+    impl File for Full {
+        fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+            self.0.read_at(buffer, offset)
+        }
+
+        fn write_all_at(&self, _: &[u8], _: u64) -> io::Result<()> {
+            Err(io::ErrorKind::StorageFull.into())
+        }
+
+        fn set_len(&self, bytes: u64) -> io::Result<()> {
+            self.0.set_len(bytes)
+        }
+
+        fn file_bytes(&self) -> io::Result<u64> {
+            self.0.file_bytes()
+        }
+
+        fn sync_data(&self) -> io::Result<()> {
+            self.0.sync_data()
+        }
+    }
+
+    /// A swap is refused because of the head of another call in the same commit, which then fails.
+    #[test]
+    fn no_head_that_never_was_refuses_a_swap() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = OpenOptions::new().create(true).open(folder.path().join("a.carlog")).unwrap();
+        let [first, second] = [b"one", b"two"].map(|data| cid_of(RAW, data));
+        let queue = &store.handle.queue;
+        let until = |waiting| {
+            while queue.waiting() < waiting {
+                thread::yield_now();
+            }
+        };
+        let swapped = thread::scope(|scope| {
+            let mut writer = hold(&store.handle.writer);
+            // Leads, and finds nothing to do once it has the writer. The others wait for it, and share a commit.
+            let is_leading = scope.spawn(|| store.delete(&first));
+            while !format!("{queue:?}").contains("has_leader: true") {
+                thread::yield_now();
+            }
+            let updating = scope.spawn(|| store.update(&first, &[]));
+            until(1);
+            let swapping = scope.spawn(|| store.swap(&[], &second));
+            until(2);
+            let writing = writer.as_mut().unwrap();
+            writing.file = Arc::new(Full(writing.file.clone()));
+            drop(writer);
+            is_leading.join().unwrap().unwrap();
+            assert_eq!(updating.join().unwrap().unwrap_err().outcome(), Outcome::NotApplied);
+            swapping.join().unwrap()
+        });
+        assert!(matches!(swapped, Err(StoreError::Backend { outcome: Outcome::NotApplied, .. })), "{swapped:?}");
+        assert!(store.heads().unwrap().is_empty());
+    }
+}
