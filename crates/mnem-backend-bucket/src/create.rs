@@ -117,7 +117,7 @@ impl Patience {
     }
 }
 
-/// Creates an object, with retries. Afterwards it exists, whoever created it.
+/// Creates an object, with retries. On `Ok` the object exists; another writer may have created it.
 fn create_once(
     options: &OpenOptions,
     objects: &Objects,

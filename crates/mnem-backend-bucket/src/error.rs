@@ -21,7 +21,7 @@ pub(crate) fn failed(objects: &Objects, verb: &'static str, name: &str, outcome:
     StoreError::Backend { backend: BACKEND, operation, outcome, source: cause(objects, source) }
 }
 
-/// The cause of an error. Its type says what a program can do about it; an error of a file system stays as it is.
+/// The cause of an error, typed by what a program can do about it. An error of a file system is passed on unchanged.
 fn cause(objects: &Objects, error: Error) -> Cause {
     if objects.location().to_local_path().is_some() {
         return Cause::new(error);

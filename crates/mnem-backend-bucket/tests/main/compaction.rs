@@ -1,4 +1,4 @@
-//! Compaction: the content stays, whatever fails and whoever else is there.
+//! Compaction keeps the content, whatever fails and whatever other handles do.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -95,7 +95,7 @@ fn small_commits_become_a_pack_and_short_tombstones() {
     assert_eq!(packs(&medium).len(), 1, "the small pack was compacted too");
 }
 
-/// Handles that were opened at any time know what is there, read it where it is now, and write at the end of the log.
+/// A handle sees the right content however old it is, reads blocks at their new places, and writes at the end of the log.
 #[test]
 fn old_handles_read_on_over_tombstones() {
     let medium = Medium::default();
