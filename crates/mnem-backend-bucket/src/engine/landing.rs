@@ -108,7 +108,7 @@ impl Contest {
     /// returns `false`.
     ///
     /// # Errors
-    /// Those of [`write`]; or the log could not be read, or other writers were faster for too long.
+    /// Those of [`write()`]; or the log could not be read, or other writers were faster for too long.
     pub(super) fn land(&mut self, handle: &Handle, encoded: &Encoded) -> Result<bool, StoreError> {
         upload(handle, &encoded.packs, &mut self.packer)?;
         let landed = write(handle, encoded)?;
