@@ -6,8 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mnem_storage::car::{self, ImportOptions, Reader};
-use mnem_store_traits::Store;
+use mnem_storage::car::{self, ImportError, ImportOptions, ImportReport, Reader};
+use mnem_store_traits::{Blockstore, Store, driver::ManagedStore};
 
 use crate::{
     Blocks, WorkloadError,
@@ -57,9 +57,24 @@ pub fn bulk_import(
 /// # Errors
 /// [`WorkloadError`]: the store or the archive failed, or a block of the archive is missing afterwards.
 pub fn import_archive(store: &dyn Store, archive: &Path) -> Result<Duration, WorkloadError> {
+    take_archive(store, archive, |file, options| car::import(store, file, options, &mut mnem_storage::unwatched))
+}
+
+/// As [`import_archive`], for a store that takes an archive over as it is.
+///
+/// # Errors
+/// As [`import_archive`]; also if the store does not adopt archives.
+pub fn adopt_archive(store: &dyn ManagedStore, archive: &Path) -> Result<Duration, WorkloadError> {
+    take_archive(store, archive, |file, options| car::adopt(store, file, options, &mut mnem_storage::unwatched))
+}
+
+fn take_archive(
+    store: &(impl Blockstore + ?Sized),
+    archive: &Path,
+    take: impl FnOnce(File, &ImportOptions) -> Result<ImportReport, ImportError>,
+) -> Result<Duration, WorkloadError> {
     let start = Instant::now();
-    let report = car::import(store, File::open(archive)?, &ImportOptions::new(), &mut mnem_storage::unwatched)
-        .map_err(Box::new)?;
+    let report = take(File::open(archive)?, &ImportOptions::new()).map_err(Box::new)?;
     let time = start.elapsed();
     let mut reader = Reader::new(File::open(archive)?, car::BLOCK_BYTES_MAX).map_err(wrong)?;
     let mut blocks = 0;

@@ -28,7 +28,7 @@ pub use commits::{commit, commit_as};
 pub use counting::Counting;
 pub use deletes::delete_every_second;
 pub use error::WorkloadError;
-pub use imports::{bulk_import, import_archive, put_many};
+pub use imports::{adopt_archive, bulk_import, import_archive, put_many};
 pub use listing::enumerate;
 pub use puts::{Concurrent, concurrent_puts, put_present, single_puts};
 pub use reads::{get_all, get_all_threads, has_all, has_all_threads};

@@ -6,6 +6,12 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Debug, Default)]
 pub struct Times(Vec<Duration>);
 
+impl FromIterator<Duration> for Times {
+    fn from_iter<I: IntoIterator<Item = Duration>>(times: I) -> Self {
+        Self(times.into_iter().collect())
+    }
+}
+
 impl Times {
     /// Runs `call` and records its duration.
     pub fn time<T>(&mut self, call: impl FnOnce() -> T) -> T {

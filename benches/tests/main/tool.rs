@@ -73,6 +73,9 @@ fn filled_stores_are_measured_when_they_are_named() {
         "| commit of 50 + head, into 500 blocks | ",
         "| single put into 500 blocks, median | ",
         "| 64 writers, puts into 500 blocks | ",
+        "| p99 of commits of 50 without a pause, into 500 blocks | ",
+        "| open 500 blocks, read one | ",
+        "| open 500 blocks, read 500: peak memory | ",
     ] {
         let line = written.lines().find(|line| line.starts_with(row));
         let cells = line.map_or(0, |line| line.matches('|').count());

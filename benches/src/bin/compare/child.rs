@@ -9,7 +9,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use mnem_benches::{Blocks, RECORDED, Trace, bulk_import, commit, commit_until_killed, enumerate, single_puts, usage};
+use mnem_benches::{
+    Blocks, RECORDED, Trace, bulk_import, commit, commit_until_killed, enumerate, get_all_threads, single_puts, usage,
+};
 use mnem_store_traits::Buffered;
 
 use crate::{
@@ -139,6 +141,12 @@ pub(crate) fn main(arguments: &[OsString]) -> Result<()> {
             let time = bulk_import(&*store, &mut Blocks::new(FILLED_SEED, SMALL), count, batch)?;
             store.close()?;
             time
+        }
+        ("get", &[count, held]) => {
+            let supply = Blocks::new(FILLED_SEED, SMALL);
+            let apart = (held / count.max(1)).max(1);
+            let known: Vec<_> = supply.step_by(apart).take(count).collect();
+            get_all_threads(&*store, &known, 1)?
         }
         ("list", &[count]) => enumerate(&*store, count as u64)?,
         ("commits", &[seed]) => {

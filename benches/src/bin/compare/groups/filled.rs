@@ -1,12 +1,15 @@
 //! Writes to filled stores, and first reads of their blocks.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 use anyhow::Result;
-use mnem_benches::{Block, Blocks, commit, concurrent_puts, enumerate, get_all_threads, has_all_threads, single_puts};
+use mnem_benches::{
+    Block, Blocks, Times, commit, concurrent_puts, enumerate, get_all_threads, has_all_threads, reopen, single_puts,
+};
 
 use super::{Group, commits, thousands};
 use crate::{
+    child,
     results::Unit,
     run::{Contender, FILLED_SEED, Run, SMALL},
     stores::{self, Subject},
@@ -16,7 +19,8 @@ pub(super) const GROUP: Group = Group {
     name: "filled",
     title: "Filled stores",
     about: "Stores that already hold so many blocks of 300 bytes. No block is read twice in a run. Then commits \
-            of new blocks and a head, and durable puts.",
+            of new blocks and a head, durable puts, and commits without a pause, whose slowest show what an engine does \
+            meanwhile. At last the store is opened by another process, which reads some blocks.",
     run: |run| filled(run, 500_000),
     opt_in: true,
 };
@@ -29,18 +33,34 @@ pub(super) const LARGE: Group = Group {
     opt_in: true,
 };
 
+pub(super) const HUGE: Group = Group {
+    name: "filled-huge",
+    title: "Ten million blocks",
+    about: "The same with ten million blocks, in the log engine and the limit.",
+    run: |run| filled(run, 10_000_000),
+    opt_in: true,
+};
+
 /// Blocks that each round reads.
 const READ: usize = 20_000;
 /// Blocks per commit, and commits per round.
 const SIZES: [(usize, usize); 4] = [(5, 20), (50, 20), (500, 4), (5_000, 1)];
 const WRITERS: [usize; 2] = [16, 64];
-/// Stores that take four million blocks within minutes.
+/// Commits of [`STEADY`] blocks per round. In five rounds they write 85 MB, so the log engine merges its index meanwhile.
+const STEADY_COMMITS: usize = 1_000;
+const STEADY: usize = 50;
+/// Stores that take four million blocks within minutes; those that take ten million.
 const LARGE_STORES: [&str; 3] = [stores::LIMIT, stores::CARLOG, stores::REDB];
+const HUGE_STORES: [&str; 2] = [stores::LIMIT, stores::CARLOG];
 
 fn filled(run: &mut Run, held: usize) -> Result<()> {
-    let group = if held > 1_000_000 { LARGE.name } else { GROUP.name };
+    let (group, only): (_, &[&str]) = match held {
+        0..=1_000_000 => (GROUP.name, &[]),
+        1_000_001..=5_000_000 => (LARGE.name, &LARGE_STORES),
+        _ => (HUGE.name, &HUGE_STORES),
+    };
     let mut subjects: Vec<Subject> = run.subjects(held, &[]);
-    subjects.retain(|subject| group == GROUP.name || LARGE_STORES.contains(&subject.name));
+    subjects.retain(|subject| only.is_empty() || only.contains(&subject.name));
     // The published backend syncs each block by itself.
     subjects.retain(|subject| subject.name != stores::PUBLISHED);
     let held = run.size(held);
@@ -48,8 +68,14 @@ fn filled(run: &mut Run, held: usize) -> Result<()> {
     reads(run, group, &mut contenders, held);
     commits(run, group, &mut contenders, held);
     puts(run, group, &mut contenders, held);
+    steady(run, group, &mut contenders, held);
+    run.each(&mut contenders, "close", |contender| Ok(contender.store.close()?));
+    let closed: Vec<_> = contenders.into_iter().filter(|one| !one.out).map(|one| (one.subject, one.path)).collect();
+    openings(run, group, &closed, held);
     // They hold more blocks now than other groups expect of a filled store.
-    run.discard(contenders);
+    for (_, path) in &closed {
+        run.unfill(path);
+    }
     Ok(())
 }
 
@@ -112,5 +138,50 @@ fn puts(run: &mut Run, group: &str, contenders: &mut [Contender], held: usize) {
             let per_second = seen.times.len() as f64 / seen.wall.as_secs_f64();
             Ok(vec![(format!("{writers} writers, puts into {} blocks", thousands(held)), Unit::PerSecond, per_second)])
         });
+    }
+}
+
+fn steady(run: &mut Run, group: &str, contenders: &mut [Contender], held: usize) {
+    let mut supplies: HashMap<&str, Blocks> = HashMap::new();
+    let commits = run.size(STEADY_COMMITS);
+    run.rounds(group, contenders, |contender, _| {
+        let supply = supplies.entry(contender.subject.name).or_insert_with(|| Blocks::new(12, SMALL));
+        let mut times = Vec::with_capacity(commits);
+        for _ in 0..commits {
+            times.push(commit(&*contender.store, supply, STEADY)?);
+        }
+        let times: Times = times.into_iter().collect();
+        let row =
+            |what: &str| format!("{what} of commits of {STEADY} without a pause, into {} blocks", thousands(held));
+        let quantile = |part| times.quantile(part).as_secs_f64();
+        Ok(vec![
+            (row("median"), Unit::Seconds, quantile(0.5)),
+            (row("p99"), Unit::Seconds, quantile(0.99)),
+            (row("longest"), Unit::Seconds, quantile(1.0)),
+        ])
+    });
+}
+
+/// Opens and reads one block in this process; reads many in a process of its own, for its memory.
+fn openings(run: &mut Run, group: &str, closed: &[(Subject, PathBuf)], held: usize) {
+    let read = READ.min(held);
+    for _ in 0..run.options.rounds {
+        for (subject, path) in closed {
+            let supply = Blocks::new(FILLED_SEED, SMALL).take(1).collect::<Vec<_>>();
+            match reopen(|| (subject.open)(path), &supply).and_then(|(time, store)| Ok((time, store.close()?))) {
+                Ok((time, ())) => {
+                    let row = format!("open {} blocks, read one", thousands(held));
+                    run.results.record(group, &row, Unit::Seconds, subject.name, time.as_secs_f64());
+                }
+                Err(error) => run.failed("open", subject.name, &error),
+            }
+            match child::run("get", subject.name, path, &[read, held]) {
+                Ok(seen) => {
+                    let row = format!("open {} blocks, read {}: peak memory", thousands(held), thousands(read));
+                    run.results.record(group, &row, Unit::Bytes, subject.name, seen.peak_bytes);
+                }
+                Err(error) => run.failed("open", subject.name, &*error),
+            }
+        }
     }
 }

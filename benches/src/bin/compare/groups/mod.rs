@@ -33,7 +33,7 @@ pub(crate) struct Group {
 }
 
 /// All groups, in the order of the document.
-pub(crate) const GROUPS: [Group; 15] = [
+pub(crate) const GROUPS: [Group; 16] = [
     trace::GROUP,
     commits::GROUP,
     puts::GROUP,
@@ -42,6 +42,7 @@ pub(crate) const GROUPS: [Group; 15] = [
     reads::GROUP,
     filled::GROUP,
     filled::LARGE,
+    filled::HUGE,
     wordnet::GROUP,
     reopens::GROUP,
     sharing::GROUP,

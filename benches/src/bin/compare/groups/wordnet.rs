@@ -1,15 +1,22 @@
 //! A large real archive.
 
+use std::path::Path;
+
 use anyhow::Result;
 use mnem_benches::import_archive;
 
 use super::Group;
-use crate::{results::Unit, run::Run, stores};
+use crate::{
+    results::Unit,
+    run::Run,
+    stores::{self, Subject},
+};
 
 pub(super) const GROUP: Group = Group {
     name: "wordnet",
     title: "Import of an archive",
-    about: "The whole of WordNet 3.1 as a CAR of about 60 MB, made by `benches/wordnet.sh`, through `mnem_storage::car::import` into every store.",
+    about: "The whole of WordNet 3.1 as a CAR of about 60 MB, made by `benches/wordnet.sh`, through `mnem_storage::car::import` into every store; \
+            and through `mnem_storage::car::adopt` into the stores whose files are archives.",
     run,
     opt_in: false,
 };
@@ -41,6 +48,28 @@ fn run(run: &mut Run) -> Result<()> {
             run.results.record("wordnet", ROW, Unit::Seconds, subject, seconds);
         }
         run.discard(contenders);
+        adopt(run, &subjects, &archive)?;
+    }
+    Ok(())
+}
+
+fn adopt(run: &mut Run, subjects: &[Subject], archive: &Path) -> Result<()> {
+    for subject in subjects {
+        let Some(adopt) = subject.adopt else { continue };
+        let path = run.folder()?.join(subject.name);
+        match adopt(&path, archive) {
+            Ok(time) => {
+                run.results.record(
+                    "wordnet",
+                    "the same archive, adopted",
+                    Unit::Seconds,
+                    subject.name,
+                    time.as_secs_f64(),
+                );
+            }
+            Err(error) => run.failed("adopt", subject.name, &*error),
+        }
+        run.unfill(&path);
     }
     Ok(())
 }

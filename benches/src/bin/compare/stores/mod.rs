@@ -14,7 +14,7 @@ mod published;
 #[cfg(feature = "peers")]
 mod sqlite;
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use mnem_backend_redb::{Check, CommitDurability};
 use mnem_store_traits::driver::Sharing;
@@ -35,6 +35,8 @@ pub(crate) struct Subject {
     pub(crate) open_reader: Option<fn(&Path) -> Opened>,
     /// Reclaims the space of a closed store.
     pub(crate) compact: Option<fn(&Path) -> anyhow::Result<()>>,
+    /// Creates a store that takes over an archive as it is, and returns how long it took.
+    pub(crate) adopt: Option<fn(&Path, &Path) -> anyhow::Result<Duration>>,
     /// Largest number of blocks with which filling it does not take minutes.
     pub(crate) blocks_max: usize,
     /// Whether it is used only where a workload names it.
@@ -61,6 +63,7 @@ const BASE: Subject = Subject {
     open: |_| Err(StoreError::Unsupported { operation: "open".into(), reason: "there is no backend".into() }),
     open_reader: None,
     compact: None,
+    adopt: None,
     blocks_max: usize::MAX,
     variant: false,
 };
@@ -102,6 +105,13 @@ fn compact_carlog(path: &Path) -> anyhow::Result<()> {
     Ok(store.close()?)
 }
 
+fn adopt_carlog(path: &Path, archive: &Path) -> anyhow::Result<Duration> {
+    let store = mnem_backend_carlog::OpenOptions::new().create(true).open(path)?;
+    let time = mnem_benches::adopt_archive(&store, archive)?;
+    store.close()?;
+    Ok(time)
+}
+
 fn in_tree() -> [Subject; 9] {
     [
         Subject {
@@ -110,6 +120,7 @@ fn in_tree() -> [Subject; 9] {
             open: |path| Ok(Arc::new(mnem_backend_carlog::OpenOptions::new().create(true).open(path)?)),
             open_reader: Some(|path| Ok(Arc::new(mnem_backend_carlog::OpenOptions::new().read_only(true).open(path)?))),
             compact: Some(compact_carlog),
+            adopt: Some(adopt_carlog),
             ..BASE
         },
         Subject {
