@@ -7,23 +7,38 @@ use xshell::cmd;
 
 use crate::{dependencies, readme::TESTS};
 
-/// Runs every step and stops at the first failure.
-pub(crate) fn run() -> Result<()> {
-    let sh = crate::shell()?;
-    step("format", format)?;
-    step("tidy", crate::tidy::run)?;
-    step("lock files", dependencies::lock_files)?;
-    step("dependency trees", dependencies::trees)?;
-    step("clippy", clippy)?;
-    step("documentation", documentation)?;
-    step("feature matrix", feature_matrix)?;
-    step("tests", || Ok(cmd!(sh, "sh -c {TESTS}").run()?))?;
-    step("readme", crate::readme::run)?;
-    step("soak", crate::soak::share)?;
-    Ok(())
+type Step = (&'static str, fn() -> Result<()>);
+
+/// In the order in which they run: the cheapest first.
+const STEPS: &[Step] = &[
+    ("format", format),
+    ("tidy", crate::tidy::run),
+    ("lock-files", dependencies::lock_files),
+    ("dependency-trees", dependencies::trees),
+    ("clippy", clippy),
+    ("documentation", documentation),
+    ("feature-matrix", feature_matrix),
+    ("tests", tests),
+    ("readme", crate::readme::run),
+    ("soak", crate::soak::share),
+];
+
+/// Runs the named steps, or every step, and stops at the first failure.
+pub(crate) fn run(names: Vec<String>) -> Result<()> {
+    let all: Vec<_> = STEPS.iter().map(|(name, _)| *name).collect();
+    for name in &names {
+        anyhow::ensure!(all.contains(&name.as_str()), "there is no step {name:?}; there are {}", all.join(", "));
+    }
+    let asked = |step: &str| names.is_empty() || names.iter().any(|name| name == step);
+    STEPS.iter().filter(|(name, _)| asked(name)).try_for_each(|(name, run)| step(name, *run))
 }
 
-fn step(name: &str, run: impl FnOnce() -> Result<()>) -> Result<()> {
+fn tests() -> Result<()> {
+    let sh = crate::shell()?;
+    Ok(cmd!(sh, "sh -c {TESTS}").run()?)
+}
+
+fn step(name: &str, run: fn() -> Result<()>) -> Result<()> {
     eprintln!("== {name}");
     let start = Instant::now();
     run().with_context(|| format!("step '{name}' failed"))?;

@@ -29,7 +29,7 @@ enum Run {
 use Run::{Alone, With};
 
 const COMMANDS: &[(&str, Run, &str)] = &[
-    ("ci", Alone(ci::run), "everything that continuous integration checks"),
+    ("ci", With("[STEP…]", ci::run), "everything that continuous integration checks, or the named steps"),
     (
         "release-check",
         With("[--strict] [--only TEXT]", release::run),

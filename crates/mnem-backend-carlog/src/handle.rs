@@ -7,7 +7,11 @@ use std::{
 };
 
 use mnem_car::SectionOffsets;
-use mnem_store_traits::{Bytes, Cid, StoreError, backend::Gate, backend::check_read, driver::FileIdentity};
+use mnem_store_traits::{
+    Bytes, Cid, StoreError,
+    backend::{Gate, Present, check_read},
+    driver::FileIdentity,
+};
 
 use crate::{
     engine::{
@@ -51,10 +55,17 @@ pub(crate) struct Shared {
     pub(crate) budget: Arc<Budget>,
     pub(crate) bounds: Bounds,
     pub(crate) tending: Tending,
+    /// Blocks that were found, each with the bits of its place. No other block is ever stored at a place, so if the
+    /// index has that place for a block, the log need not be read to see that it is this block's.
+    present: Present,
 }
+
+/// The longest key of a [`Present`]; longer CIDs are looked up each time.
+const KEY_BYTES_MAX: usize = 64;
 
 /// A section that was read.
 pub(crate) struct Found {
+    pub(crate) place: Place,
     pub(crate) section: SectionOffsets,
     /// The bytes of the section, at least up to the start of its data.
     pub(crate) bytes: Bytes,
@@ -103,7 +114,8 @@ impl Handle {
     pub(crate) fn new(opened: open::Opened) -> Self {
         let open::Opened { files, layout, path, identity, keys, read_only, view, writer, budget, bounds } = opened;
         let (gate, view, tending) = (Gate::new(BACKEND, read_only), RwLock::new(view), Tending::default());
-        let shared = Shared { files, layout, path, identity, keys, gate, view, budget, bounds, tending };
+        let present = Present::default();
+        let shared = Shared { files, layout, path, identity, keys, gate, view, budget, bounds, tending, present };
         Self { shared: Arc::new(shared), writer: Mutex::new(writer), queue: Queue::default() }
     }
 
@@ -185,15 +197,35 @@ impl Shared {
         Ok(())
     }
 
+    /// Whether the store has the block.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub(crate) fn has(&self, cid: &Cid) -> Result<bool, StoreError> {
+        let mut key = [0; KEY_BYTES_MAX];
+        let key = cid.write_bytes(&mut key[..]).ok().and_then(|bytes| key.get(..bytes)).unwrap_or_default();
+        let is_remembered = |place: Place| self.present.contains(key, place.bits()).then_some(());
+        let remember = |found: Found| self.present.insert(key, found.place.bits());
+        Ok(self.ask(|| self.search(cid, Depth::Start, is_remembered, remember))?.is_some())
+    }
+
     /// The section of a block, or `None` if the store does not have the block.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`]: the index has a place for it, but another section is there.
     pub(crate) fn find(&self, cid: &Cid, depth: Depth) -> Result<Option<Found>, StoreError> {
-        self.ask(|| self.find_once(cid, depth))
+        self.ask(|| self.search(cid, depth, |_| None, |found| found))
     }
 
-    fn find_once(&self, cid: &Cid, depth: Depth) -> Result<Option<Found>, Unanswered> {
+    /// Asks for each place that the index has for the CID, latest first, whether it is known; if not, reads the section
+    /// there.
+    fn search<T>(
+        &self,
+        cid: &Cid,
+        depth: Depth,
+        known: impl Fn(Place) -> Option<T>,
+        read: impl Fn(Found) -> T,
+    ) -> Result<Option<T>, Unanswered> {
         let fingerprint = self.keys.fingerprint(cid);
         let (mut search, segments) = {
             let view = self.view();
@@ -201,9 +233,12 @@ impl Shared {
         };
         let mut is_damaged = false;
         while let Some(place) = search.next()? {
+            if let Some(known) = known(place) {
+                return Ok(Some(known));
+            }
             let file = file_of(&segments, place.segment());
             match file.map(|file| self.read_section(&**file, place, depth)).transpose()?.flatten() {
-                Some(found) if found.section.cid == *cid => return Ok(Some(found)),
+                Some(found) if found.section.cid == *cid => return Ok(Some(read(found))),
                 // Another block with the same fingerprint.
                 Some(found) if self.keys.fingerprint(&found.section.cid) == fingerprint => {}
                 _ => is_damaged = true,
@@ -283,7 +318,7 @@ impl Shared {
             }
             bytes.truncate(section_bytes);
         }
-        Ok(Some(Found { section, bytes: bytes.into() }))
+        Ok(Some(Found { place, section, bytes: bytes.into() }))
     }
 
     /// The bytes of a block, checked against its CID.

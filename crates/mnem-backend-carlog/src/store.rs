@@ -140,7 +140,7 @@ impl Blockstore for CarlogStore {
 
     fn has(&self, cid: &Cid) -> Result<bool, StoreError> {
         self.handle.begin_read("look for a block")?;
-        Ok(self.handle.find(cid, Depth::Start)?.is_some())
+        self.handle.has(cid)
     }
 
     fn size(&self, cid: &Cid) -> Result<Option<u64>, StoreError> {

@@ -77,9 +77,6 @@ pub(crate) const NEARBY_ROWS: usize = 16;
 /// The largest row, in bytes, that stays in memory between two lookups because of an open cursor.
 pub(crate) const NEARBY_VALUE_BYTES_MAX: usize = 64 * 1024;
 
-/// Present blocks that a handle remembers, at most, to save lookups. They take 4 MiB, allocated with the first of them.
-pub(crate) const PRESENT_BLOCKS: usize = 1 << 16;
-
 /// Verified blocks that a handle remembers under [`Verify::OncePerHandle`](crate::Verify::OncePerHandle), at most: a
 /// million, in 8 MiB.
 pub(crate) const VERIFIED_BLOCKS: usize = 1 << 20;

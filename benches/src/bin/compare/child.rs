@@ -142,8 +142,8 @@ pub(crate) fn main(arguments: &[OsString]) -> Result<()> {
             store.close()?;
             time
         }
-        ("get", &[count, held]) => {
-            let supply = Blocks::new(FILLED_SEED, SMALL);
+        ("get", &[count, held, block_bytes]) => {
+            let supply = Blocks::new(FILLED_SEED, block_bytes);
             let apart = (held / count.max(1)).max(1);
             let known: Vec<_> = supply.step_by(apart).take(count).collect();
             get_all_threads(&*store, &known, 1)?

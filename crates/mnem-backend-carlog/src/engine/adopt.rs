@@ -7,7 +7,7 @@ use super::{
     writer::{Batch, write},
 };
 use crate::{
-    handle::{Depth, Handle, hold},
+    handle::{Handle, hold},
     limits::BLOCK_BYTES_MAX,
 };
 
@@ -48,7 +48,7 @@ fn lacking<'a>(handle: &Handle, blocks: &'a [(Cid, Bytes)]) -> Result<Vec<&'a (C
             let (Some((cid, _)), Some(lacks)) = (blocks.get(*at), is_lacking.get_mut(*at)) else { continue };
             if !seen.contains(&cid) {
                 seen.push(cid);
-                *lacks = handle.find(cid, Depth::Start)?.is_none();
+                *lacks = !handle.has(cid)?;
             }
         }
     }

@@ -176,13 +176,13 @@ fn prepare<'a>(handle: &Handle, batch: &mut Batch<'a>, work: &'a Work) -> Result
     let mut in_order = Vec::new();
     for put in &work.puts {
         let cid = &put.0;
-        if !batch.put.contains(cid) && !new.contains(cid) && handle.find(cid, Depth::Start)?.is_none() {
+        if !batch.put.contains(cid) && !new.contains(cid) && !handle.has(cid)? {
             new.insert(cid);
             in_order.push(put);
         }
     }
     for cid in &work.required {
-        let is_there = batch.put.contains(cid) || new.contains(cid) || handle.find(cid, Depth::Start)?.is_some();
+        let is_there = batch.put.contains(cid) || new.contains(cid) || handle.has(cid)?;
         if !is_there {
             return Err(StoreError::MissingBlock { cid: *cid, linked_from: None });
         }

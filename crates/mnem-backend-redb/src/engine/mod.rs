@@ -14,7 +14,6 @@ pub(crate) mod locks;
 pub(crate) mod medium;
 pub(crate) mod nearby;
 pub(crate) mod overlay;
-pub(crate) mod present;
 pub(crate) mod probe;
 pub(crate) mod publish;
 pub(crate) mod reader;

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use mnem_store_traits::{Cid, StoreError, backend::check_read, driver::Sharing};
+use mnem_store_traits::{
+    Cid, StoreError,
+    backend::{Present, check_read},
+    driver::Sharing,
+};
 use redb::StorageError;
 
 use crate::{
@@ -12,7 +16,6 @@ use crate::{
         file::OpenFile,
         keys::Key,
         nearby::{Presence, Stored},
-        present::Present,
         snapshot::{Generation, Invalidate, Snapshot, SnapshotCache, SnapshotGuard},
         verified::Verified,
     },
@@ -110,7 +113,7 @@ impl Reader {
         self.read(operation, |snapshot| {
             let mut presence = Presence::new(snapshot.objects(at, self.file.layout)?);
             for key in keys.clone() {
-                if snapshot.generation().is_some_and(|generation| self.present.contains(key, generation)) {
+                if snapshot.generation().is_some_and(|generation| self.present.contains(key, generation.0)) {
                     continue;
                 }
                 // Do not remember it: whoever looks for many blocks in order looks for others next.
@@ -121,7 +124,7 @@ impl Reader {
                     return Ok(false);
                 }
                 if let Some(generation) = snapshot.generation() {
-                    self.present.insert(key, generation);
+                    self.present.insert(key, generation.0);
                 }
             }
             Ok(true)

@@ -17,9 +17,10 @@ use crate::{
 /// The table of blocks, open for reading.
 pub(crate) type Objects = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
-/// A period without deletes: a block present in one of its cached snapshots is present in all later ones.
+/// A period without deletes: a block present in one of its cached snapshots is present in all later ones. So it can be
+/// the state of a [`Present`](mnem_store_traits::backend::Present).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Generation(u64);
+pub(crate) struct Generation(pub(crate) u64);
 
 /// One state of the file.
 pub(crate) struct Snapshot {

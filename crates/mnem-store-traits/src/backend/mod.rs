@@ -2,9 +2,11 @@
 
 mod gate;
 mod group;
+mod present;
 
 pub use gate::Gate;
 pub use group::Group;
+pub use present::Present;
 
 pub use crate::{
     blockstore::drain_checked,

@@ -4,7 +4,7 @@ use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 use anyhow::Result;
 use mnem_benches::{
-    Block, Blocks, Times, commit, concurrent_puts, enumerate, get_all_threads, has_all_threads, reopen, single_puts,
+    Block, Blocks, Times, bulk_import, commit, concurrent_puts, enumerate, get_all_threads, has_all_threads, reopen, single_puts,
 };
 
 use super::{Group, commits, thousands};
@@ -41,6 +41,14 @@ pub(super) const HUGE: Group = Group {
     opt_in: true,
 };
 
+pub(super) const VAST: Group = Group {
+    name: "filled-vast",
+    title: "A hundred million blocks",
+    about: "Opening such a store, reads from it, and the memory that they take. The blocks have 16 bytes, so that the index is most of the store.",
+    run: vast,
+    opt_in: true,
+};
+
 /// Blocks that each round reads.
 const READ: usize = 20_000;
 /// Blocks per commit, and commits per round.
@@ -52,6 +60,9 @@ const STEADY: usize = 50;
 /// Stores that take four million blocks within minutes; those that take ten million.
 const LARGE_STORES: [&str; 3] = [stores::LIMIT, stores::CARLOG, stores::REDB];
 const HUGE_STORES: [&str; 2] = [stores::LIMIT, stores::CARLOG];
+const VAST_HELD: usize = 100_000_000;
+const VAST_BYTES: usize = 16;
+const VAST_BATCH: usize = 200_000;
 
 fn filled(run: &mut Run, held: usize) -> Result<()> {
     let (group, only): (_, &[&str]) = match held {
@@ -71,8 +82,25 @@ fn filled(run: &mut Run, held: usize) -> Result<()> {
     steady(run, group, &mut contenders, held);
     run.each(&mut contenders, "close", |contender| Ok(contender.store.close()?));
     let closed: Vec<_> = contenders.into_iter().filter(|one| !one.out).map(|one| (one.subject, one.path)).collect();
-    openings(run, group, &closed, held);
+    openings(run, group, &closed, held, SMALL);
     // They hold more blocks now than other groups expect of a filled store.
+    for (_, path) in &closed {
+        run.unfill(path);
+    }
+    Ok(())
+}
+
+fn vast(run: &mut Run) -> Result<()> {
+    let held = run.size(VAST_HELD);
+    let mut subjects = run.subjects(VAST_HELD, &[]);
+    subjects.retain(|subject| subject.name == stores::CARLOG);
+    let mut contenders = run.fresh(&subjects)?;
+    run.each(&mut contenders, "fill", |contender| {
+        bulk_import(&*contender.store, &mut Blocks::new(FILLED_SEED, VAST_BYTES), held, VAST_BATCH)?;
+        Ok(contender.store.close()?)
+    });
+    let closed: Vec<_> = contenders.into_iter().filter(|one| !one.out).map(|one| (one.subject, one.path)).collect();
+    openings(run, VAST.name, &closed, held, VAST_BYTES);
     for (_, path) in &closed {
         run.unfill(path);
     }
@@ -163,11 +191,11 @@ fn steady(run: &mut Run, group: &str, contenders: &mut [Contender], held: usize)
 }
 
 /// Opens and reads one block in this process; reads many in a process of its own, for its memory.
-fn openings(run: &mut Run, group: &str, closed: &[(Subject, PathBuf)], held: usize) {
+fn openings(run: &mut Run, group: &str, closed: &[(Subject, PathBuf)], held: usize, block_bytes: usize) {
     let read = READ.min(held);
     for _ in 0..run.options.rounds {
         for (subject, path) in closed {
-            let supply = Blocks::new(FILLED_SEED, SMALL).take(1).collect::<Vec<_>>();
+            let supply = Blocks::new(FILLED_SEED, block_bytes).take(1).collect::<Vec<_>>();
             match reopen(|| (subject.open)(path), &supply).and_then(|(time, store)| Ok((time, store.close()?))) {
                 Ok((time, ())) => {
                     let row = format!("open {} blocks, read one", thousands(held));
@@ -175,10 +203,12 @@ fn openings(run: &mut Run, group: &str, closed: &[(Subject, PathBuf)], held: usi
                 }
                 Err(error) => run.failed("open", subject.name, &error),
             }
-            match child::run("get", subject.name, path, &[read, held]) {
+            match child::run("get", subject.name, path, &[read, held, block_bytes]) {
                 Ok(seen) => {
-                    let row = format!("open {} blocks, read {}: peak memory", thousands(held), thousands(read));
-                    run.results.record(group, &row, Unit::Bytes, subject.name, seen.peak_bytes);
+                    let row = format!("open {} blocks, read {}", thousands(held), thousands(read));
+                    let each = seen.seconds / read as f64;
+                    run.results.record(group, &format!("{row}: a read"), Unit::Seconds, subject.name, each);
+                    run.results.record(group, &format!("{row}: peak memory"), Unit::Bytes, subject.name, seen.peak_bytes);
                 }
                 Err(error) => run.failed("open", subject.name, &*error),
             }

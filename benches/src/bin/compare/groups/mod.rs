@@ -33,7 +33,7 @@ pub(crate) struct Group {
 }
 
 /// All groups, in the order of the document.
-pub(crate) const GROUPS: [Group; 16] = [
+pub(crate) const GROUPS: [Group; 17] = [
     trace::GROUP,
     commits::GROUP,
     puts::GROUP,
@@ -43,6 +43,7 @@ pub(crate) const GROUPS: [Group; 16] = [
     filled::GROUP,
     filled::LARGE,
     filled::HUGE,
+    filled::VAST,
     wordnet::GROUP,
     reopens::GROUP,
     sharing::GROUP,
