@@ -17,6 +17,7 @@ use crate::{
     engine::{
         files::{File, Files},
         keys::Keys,
+        latched::Latched,
         page::{Budget, NoAnswer},
         place::Place,
         tending::Tending,
@@ -114,7 +115,7 @@ impl Handle {
     pub(crate) fn new(opened: open::Opened) -> Self {
         let open::Opened { files, layout, path, identity, keys, read_only, view, writer, budget, bounds } = opened;
         let (gate, view, tending) = (Gate::new(BACKEND, read_only), RwLock::new(view), Tending::default());
-        let present = Present::default();
+        let (files, present) = (Arc::new(Latched::new(files)) as Arc<dyn Files>, Present::default());
         let shared = Shared { files, layout, path, identity, keys, gate, view, budget, bounds, tending, present };
         Self { shared: Arc::new(shared), writer: Mutex::new(writer), queue: Queue::default() }
     }

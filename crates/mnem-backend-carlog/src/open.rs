@@ -223,6 +223,11 @@ fn clear(source: &Source<'_>, view: &mut View) -> Result<(), StoreError> {
     }
     // Frees space for the manifest. The index files among them can be built again from either log.
     remove(files, &left);
+    // A power cut must not bring back the beginning of a segment whose first commit failed, once a commit has landed in
+    // the segment before.
+    if left.iter().any(|path| path.extension().is_some_and(|extension| extension == "car")) {
+        files.sync_folder(root).map_err(at("sync folder", root))?;
+    }
     if !replaced.is_empty() {
         name_again(source, view)?;
         replaced.sort();

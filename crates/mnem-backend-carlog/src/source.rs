@@ -20,7 +20,7 @@ use crate::{
         switch::named,
     },
     error::{at, damaged},
-    limits::{MANIFEST_BYTES_MAX, MANIFEST_READS, ROWS_BYTES_MAX},
+    limits::{COPIED_RUNS, MANIFEST_BYTES_MAX, MANIFEST_READS, ROWS_BYTES_MAX},
     tables::Layout,
     view::{Bounds, Segment, View, file_of},
 };
@@ -242,8 +242,9 @@ impl Source<'_> {
     ///
     /// After a power cut, `state` may be older than the log. A compaction writes it before it removes anything, so the
     /// next call of a reader that missed a segment sees another `state`, and follows again.
-    pub(crate) fn follow(&self, view: &mut View, state: Option<State>) -> Result<(), StoreError> {
+    pub(crate) fn follow(&self, view: &mut View, mut state: Option<State>) -> Result<(), StoreError> {
         let mut other = None;
+        let mut failed_at = None;
         if state.is_some_and(|state| state.generation > view.generation) {
             other = self.catch_up(view, self.read_manifest()?)?;
         }
@@ -257,6 +258,13 @@ impl Source<'_> {
                 };
                 if manifest.generation > newest.generation {
                     other = self.catch_up(view, manifest)?;
+                    continue;
+                }
+                // The writer may have gone on to another segment after the end of this one was read. Then more can be
+                // read now.
+                if read.is_err() && failed_at != Some(newest.position.seq) {
+                    failed_at = Some(newest.position.seq);
+                    state = self.read_state()?.or(state);
                     continue;
                 }
             }
@@ -273,8 +281,9 @@ impl Source<'_> {
     /// Reads the rest of the log.
     fn read_on(&self, view: &mut View, state: Option<&State>) -> Result<(), StoreError> {
         let read_on = |view: &mut View| {
-            let tail = self.read_log(view, Reading::of(state, false))?;
-            self.check_tail(view, state, &tail)
+            let tail = self.read_log(view, Reading::of(state, false));
+            view.leave_empty_segment();
+            self.check_tail(view, state, &tail?)
         };
         read_on(view)?;
         // Later, `state` says how far the log goes.
@@ -306,14 +315,15 @@ impl Source<'_> {
     pub(crate) fn read_log(&self, view: &mut View, reading: Reading<'_>) -> Result<Tail, StoreError> {
         let Reading { acknowledged, write, until, open } = reading;
         let (keys, layout, mut spills) = (self.keys, self.layout, write);
-        let acknowledged = acknowledged.max(view.covered_seq);
+        let known = acknowledged.max(view.covered_seq);
+        let mut acknowledged = known;
         loop {
             let mut position = view.position;
             let number = position.segment;
             let Some(file) = file_of(&view.segments, number).cloned() else { return Err(missing(layout, number)) };
             let read = replay(keys, &*file, &mut position, acknowledged, &mut |commit| {
                 if commit.record.seq <= until {
-                    if spills && view.index.recent.len() > self.bounds.entries {
+                    if spills && view.index.recent.len() > self.spilled_from(view) {
                         spills = self.spill(view, commit.record.seq - 1);
                     }
                     view.take(commit, keys, number);
@@ -333,6 +343,16 @@ impl Source<'_> {
             match next_segment(keys, &*file, &position, view.named_to).map_err(|error| unread(layout, next, error))? {
                 Next::Follows => {}
                 Next::OtherLog => return Ok(tail),
+                // All commits before it were synced. Those of which only the data of blocks changed count as well.
+                Next::Begun if acknowledged < u64::MAX => {
+                    acknowledged = u64::MAX;
+                    continue;
+                }
+                Next::Begun => {
+                    let end = view.position.end;
+                    let why = format!("the commit after byte {end} is incomplete: segment {next} follows it");
+                    return Err(damaged(&layout.segment(number), why));
+                }
                 // Created for a commit that never completed.
                 Next::Unfinished => {
                     return match classify_next(keys, &*file, &position).map_err(|error| unread(layout, next, error))? {
@@ -348,7 +368,14 @@ impl Source<'_> {
                 return Err(damaged(&layout.segment(number), why));
             }
             view.begin_segment(next, file);
+            acknowledged = known;
         }
+    }
+
+    /// How many entries in memory become a run. More after many runs, because each one is an open file.
+    fn spilled_from(&self, view: &View) -> usize {
+        let doublings = view.index.runs.len() as u64 / COPIED_RUNS;
+        self.bounds.entries.saturating_mul(1 << doublings.min(16))
     }
 
     /// Writes the newest part of the index as a run, up to and including the commit `to`, so that memory stays bounded
@@ -395,8 +422,10 @@ impl Source<'_> {
         let Some(first) = view.segments.first() else { return Err(missing(self.layout, segment)) };
         let read = View::new(Segment { end: 0, others: 0, ..first.clone() }, view.generation, view.bounds);
         let mut read = View { named_to: view.named_to, ..read };
-        self.read_log(&mut read, Reading { acknowledged: until, write: false, until, open: &view.segments })?;
+        let done = self.read_log(&mut read, Reading { acknowledged: until, write: false, until, open: &view.segments });
+        // What follows may be a commit that another handle is writing.
         if read.position.seq < until {
+            done?;
             let Position { segment, end, .. } = read.position;
             let why = format!("the index cannot be built: the commit after byte {end} is incomplete");
             return Err(damaged(&self.layout.segment(segment), why));

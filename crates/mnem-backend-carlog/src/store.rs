@@ -3,8 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use mnem_store_traits::{
-    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, Durability, HeadChange, HeadsCapabilities, OnBlock,
-    OpHeadsStore, SideTable, Store, StoreError, WriteBatch,
+    Blocks, Blockstore, Bytes, Capabilities, Cause, Cid, CidIter, Cids, Durability, HeadChange, HeadsCapabilities,
+    OnBlock, OpHeadsStore, Outcome, SideTable, Store, StoreError, WriteBatch,
     backend::{check_block, check_read, check_size, drain_checked},
     driver::{FileIdentity, Reclaimed, StoreInfo},
 };
@@ -181,7 +181,9 @@ impl Blockstore for CarlogStore {
         self.handle.gate.check_writable("delete")?;
         let deletes = cids.collect::<Result<Vec<_>, _>>()?;
         let delete = |cids: &[Cid]| submit(&self.handle, "delete", Work { deletes: cids.to_vec(), ..Work::default() });
-        deletes.chunks(DELETES_MAX).try_for_each(delete)
+        let mut chunks = deletes.chunks(DELETES_MAX);
+        chunks.next().map_or(Ok(()), delete)?;
+        chunks.try_for_each(delete).map_err(in_part)
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -193,6 +195,19 @@ impl Blockstore for CarlogStore {
             .with_atomic_commit(true)
             .with_side_tables(true)
             .with_atomic_side_table_writes(true)
+    }
+}
+
+/// The error of a call of which an earlier commit has landed.
+fn in_part(error: StoreError) -> StoreError {
+    match error.outcome() {
+        Outcome::NotApplied => StoreError::Backend {
+            backend: BACKEND,
+            operation: "delete".into(),
+            outcome: Outcome::Unknown,
+            source: Cause::new(error),
+        },
+        _ => error,
     }
 }
 

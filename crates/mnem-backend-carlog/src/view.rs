@@ -152,6 +152,20 @@ impl View {
         self.position = Position { segment: number, end: 0, last_from: 0, closed: false, ..self.position };
     }
 
+    /// Goes back to the end of the segment before, if no commit of the last one was read. If that commit fails, the next
+    /// writer may go on in the segment before.
+    pub(crate) fn leave_empty_segment(&mut self) {
+        if self.position.end > 0 || self.segments.len() < 2 {
+            return;
+        }
+        let segments = Arc::make_mut(&mut self.segments);
+        segments.pop();
+        if let Some(last) = segments.last_mut() {
+            let (segment, end) = (last.number, std::mem::take(&mut last.end));
+            self.position = Position { segment, end, ..self.position };
+        }
+    }
+
     /// All segments with their ends.
     pub(crate) fn segments_to_end(&self) -> Vec<Segment> {
         let mut segments = self.segments.to_vec();

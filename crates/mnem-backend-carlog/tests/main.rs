@@ -23,6 +23,7 @@
 //! | a crash, a failed call or a full disk in a compaction; a deleted block comes back through one | `crash::compaction`, `crash::faults`, `compaction` |
 //! | a rotten block in a compaction | `compaction::a_damaged_block_or_row_stops_a_compaction_and_nothing_changes` |
 //! | readers, listings and copies beside a compaction | `compaction`, `compaction_readers` |
+//! | damage, failed commits and readers between two segments; a failed sync in another thread | `sealed` |
 //! | a copy of the folder lacks a segment; `state` is older than the log | `gaps` |
 //! | a damaged block whose hash cannot be computed; too many open files; a failed look after the switch | `compaction` |
 //! | a crash, a failed call or a power cut in an adoption | `crash::adoption`, `crash::faults`, `adopt::a_commit_of_several_writes_is_proved_after_a_power_cut` |
@@ -67,6 +68,8 @@ mod readers;
 mod rows;
 #[path = "main/runs.rs"]
 mod runs;
+#[path = "main/sealed.rs"]
+mod sealed;
 #[path = "main/support.rs"]
 mod support;
 #[path = "main/tending.rs"]

@@ -10,6 +10,7 @@ pub mod files;
 pub(crate) mod filter;
 pub(crate) mod index;
 pub(crate) mod keys;
+pub(crate) mod latched;
 pub(crate) mod later;
 pub(crate) mod maintenance;
 pub(crate) mod manifest;

@@ -255,8 +255,8 @@ pub(super) fn write(handle: &Handle, writer: &mut Writer, batch: Batch<'_>) -> R
         Ok(landed) => landed,
         Err(error) => {
             // Without its record, no part of the commit can become valid. Truncate, so that the next commit begins
-            // here.
-            if let Err(error) = writer.file.set_len(end) {
+            // here; durably, because bytes after the last commit of a segment are damage once the next one begins.
+            if let Err(error) = writer.file.set_len(end).and_then(|()| writer.file.sync_data()) {
                 handle.gate.poison(Cause::new(error));
             }
             return Err(error);
@@ -361,6 +361,9 @@ fn begin_segment(handle: &Handle, writer: &mut Writer) -> Result<(), StoreError>
         let reason = format!("the store has {SEGMENT_NUMBER_MAX} segments, the maximum");
         return Err(StoreError::InvalidArgument { operation: "commit", reason });
     }
+    // A recovery may have truncated it, and its sync may have failed.
+    let full = handle.layout.segment(writer.position.segment);
+    writer.file.sync_data().map_err(|error| sync_failed(handle, &full, Outcome::NotApplied, error))?;
     let path = handle.layout.segment(number);
     // An existing file belongs to a failed commit. Replace it, because an earlier sync of its name may have failed.
     handle.files.remove(&path).map_err(at("remove", &path))?;

@@ -8,7 +8,7 @@ use mnem_store_traits::{Blockstore, ErrorKind, OpHeadsStore, Store, StoreError};
 use crate::support::{Content, Place, SEGMENT, block, commits, small_runs};
 
 /// Opens the store and reads everything. The result must be the expected content, or an error.
-fn read_all(opened: Result<CarlogStore, StoreError>, expected: &Content) -> Result<(), StoreError> {
+pub(crate) fn read_all(opened: Result<CarlogStore, StoreError>, expected: &Content) -> Result<(), StoreError> {
     let store = opened?;
     let listed = store.cids()?.collect::<Result<BTreeSet<_>, _>>()?;
     let mut result = Ok(());
@@ -24,7 +24,7 @@ fn read_all(opened: Result<CarlogStore, StoreError>, expected: &Content) -> Resu
     result
 }
 
-fn is_told(kind: ErrorKind) -> bool {
+pub(crate) fn is_told(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Damaged | ErrorKind::Corrupt | ErrorKind::NotAStore | ErrorKind::UnsupportedFormat)
 }
 
