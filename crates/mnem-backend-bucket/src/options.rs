@@ -183,7 +183,7 @@ impl OpenOptions {
     /// - [`StoreError::Unsupported`]: the URL needs the feature `services`.
     /// - [`StoreError::Backend`]: the file system or the service failed. Its cause is a
     ///   [`ServiceFault`](mnem_store_traits::driver::ServiceFault) if the service does not serve this store: it denies
-    ///   access, has no such bucket, or ignores the condition that an object is absent.
+    ///   access, has no such bucket, or does not support conditional creation of objects.
     pub fn open(&self, at: impl Into<Location>) -> Result<BucketStore, StoreError> {
         open::open(self, &at.into())
     }

@@ -30,10 +30,10 @@ pub fn open_or_init(at: impl Into<Location>) -> Result<Arc<dyn Store>, StoreErro
 ///    separator, or because it is an empty folder;
 /// 3. the first of [`DRIVERS`].
 ///
-/// If the extension asks for a backend whose stores are files, and a trailing separator or an empty folder for another
+/// If the extension selects a backend whose stores are files, and a trailing separator or an empty folder for another
 /// one, as in `x.redb/`, opening fails unless you name the backend.
 ///
-/// If the extension asks for a backend that this build lacks, opening fails, and the error names the feature. No other
+/// If the extension selects a backend that this build lacks, opening fails, and the error names the feature. No other
 /// backend takes its place unless you name one.
 ///
 /// ```

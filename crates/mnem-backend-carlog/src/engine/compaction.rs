@@ -208,7 +208,7 @@ impl<'a> NewLog<'a> {
         }
         // The old log is about to go. What the index and this log do not agree on must not go with it.
         if self.copied != expected {
-            let why = format!("its log has {:?}, and its index {expected:?}", self.copied);
+            let why = format!("its log has {:?}, but its index has {expected:?}", self.copied);
             return Err(damaged(handle.layout.root(), why));
         }
         Ok(())
