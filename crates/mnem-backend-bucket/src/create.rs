@@ -1,4 +1,4 @@
-//! Making a store. Its object `mnem` comes last: without it there is no store yet.
+//! Creating a store. Its object `mnem` is created last: without it, there is no store yet.
 
 use std::{
     io,

@@ -74,7 +74,7 @@ impl OpenOptions {
         Self::default()
     }
 
-    /// Whether a store is made where there is none. Default: no.
+    /// Whether to create a store if there is none. Default: no.
     ///
     /// Making a store probes whether the service creates an object only if it is absent, and refuses a service that
     /// ignores this condition.

@@ -27,7 +27,7 @@ pub(crate) fn find_root(options: &OpenOptions, files: &dyn Files, path: &Path) -
                 _ => at("create folder", path)(error),
             })?;
         }
-        Entry::Absent => return Err(not_a_store(path, "nothing is there")),
+        Entry::Absent => return Err(not_a_store(path, "it does not exist")),
         Entry::File(_) => return Err(not_a_store(path, "it is a file, not a folder")),
         Entry::Other(what) => return Err(not_a_store(path, what)),
         _ => return Err(not_a_store(path, "it is not a folder")),

@@ -75,11 +75,11 @@ impl Backend {
         let is_folder = || at.ends_with_separator() || at.as_path().is_some_and(Path::is_dir);
         at.as_path().is_some()
             && (self.is_extension_of(at)
-                // A folder does not ask for a backend whose places are URLs.
+                // A folder does not select a backend whose locations are URLs.
                 || (self.schemes.is_empty() && matches!(self.sign, Sign::FolderWith(..)) && is_folder()))
     }
 
-    /// Whether the extension of the place asks for this backend.
+    /// Whether the extension of the location selects this backend.
     pub(crate) fn is_extension_of(&self, at: &Location) -> bool {
         at.as_path().is_some() && at.extension().is_some_and(|extension| extension == self.extension)
     }

@@ -235,7 +235,7 @@ impl<'a> NewLog<'a> {
     /// The hash of a block cannot be computed, but its commit can be proved as a whole.
     ///
     /// If another block of the commit is damaged, which must be a deleted one (a live one stops the compaction), nothing
-    /// can prove this block, and it is copied as it is.
+    /// can prove this block, and it is copied unchanged.
     fn check_commit(&mut self, section: &SectionOffsets, file: &dyn File, commit: Position) -> Result<(), StoreError> {
         let Position { segment, end, .. } = commit;
         if self.proved == Some((segment, end)) {

@@ -34,7 +34,7 @@ use crate::{Bytes, Cid, Store, StoreError};
 pub enum Probe {
     /// No store, and no obstacle to creating one.
     Absent,
-    /// A creation that was cut short. [`OpenOptions::create`] completes it.
+    /// An interrupted creation. [`OpenOptions::create`] completes it.
     Unfinished,
     /// A store of this driver, in a version that it may or may not know. It is not checked for damage.
     Store,
