@@ -42,7 +42,11 @@ const COMMANDS: &[(&str, Run, &str)] = &[
     ),
     ("conformance-report", Alone(conformance_report::run), "run the suite of every backend and write one table"),
     ("bench", With("[ARGUMENTS]", bench), "compare with other stores: docs/BENCHMARKS.md says how to read it"),
-    ("tidy", Alone(tidy::run), "check rules that the compiler cannot check: file names, module documents, links, paths"),
+    (
+        "tidy",
+        Alone(tidy::run),
+        "check rules that the compiler cannot check: file names, module documents, links, paths",
+    ),
     ("man", Alone(pages::man), "write the manual pages of mnem-store into target/"),
     ("completions", Alone(pages::completions), "write the completion scripts of mnem-store into target/"),
     ("readme", Alone(readme::run), "run the first command of README.md as written, and check the result"),

@@ -74,7 +74,10 @@ fn check_folder(folder: &Path, opened: FileIdentity) -> std::io::Result<()> {
     if identity(&fs::metadata(folder)?) == opened {
         return Ok(());
     }
-    Err(std::io::Error::new(std::io::ErrorKind::NotFound, "the folder was moved or removed, and another one is in its place"))
+    Err(std::io::Error::new(
+        std::io::ErrorKind::NotFound,
+        "the folder was moved or removed, and another one is in its place",
+    ))
 }
 
 fn open_service(

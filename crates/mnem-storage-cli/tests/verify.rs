@@ -57,7 +57,10 @@ fn copying_onto_itself_or_into_something_else_is_refused() {
     let own = own.trim_end();
     place.run(&["heads", "update", own, "--store", "b.redb"]).ok();
     let said = place.run(&["copy", "nothing.redb", "c.redb"]).fails(10);
-    assert!(said.ends_with("hint: check the path of the source; the source comes first: `mnem-store copy FROM TO`\n"), "{said}");
+    assert!(
+        said.ends_with("hint: check the path of the source; the source comes first: `mnem-store copy FROM TO`\n"),
+        "{said}"
+    );
     assert!(!place.path("c.redb").exists());
     let said = place.run(&["copy", "a.simple", "b.redb"]).fails(1);
     assert!(said.starts_with("error: cannot copy a.simple to b.redb\n  caused by: "), "{said}");

@@ -62,7 +62,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
             && !driver.option_names().contains(&GRACE)
         {
             return Err(Failure::Usage {
-                message: format!("--grace works only for stores in a bucket; {} is a {} store", path.display(), driver.name()),
+                message: format!(
+                    "--grace works only for stores in a bucket; {} is a {} store",
+                    path.display(),
+                    driver.name()
+                ),
                 hint: "omit --grace: other backends keep nothing for readers".to_owned(),
             });
         }

@@ -4,7 +4,8 @@ use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 use anyhow::Result;
 use mnem_benches::{
-    Block, Blocks, Times, bulk_import, commit, concurrent_puts, enumerate, get_all_threads, has_all_threads, reopen, single_puts,
+    Block, Blocks, Times, bulk_import, commit, concurrent_puts, enumerate, get_all_threads, has_all_threads, reopen,
+    single_puts,
 };
 
 use super::{Group, commits, thousands};
@@ -208,7 +209,13 @@ fn openings(run: &mut Run, group: &str, closed: &[(Subject, PathBuf)], held: usi
                     let row = format!("open {} blocks, read {}", thousands(held), thousands(read));
                     let each = seen.seconds / read as f64;
                     run.results.record(group, &format!("{row}: a read"), Unit::Seconds, subject.name, each);
-                    run.results.record(group, &format!("{row}: peak memory"), Unit::Bytes, subject.name, seen.peak_bytes);
+                    run.results.record(
+                        group,
+                        &format!("{row}: peak memory"),
+                        Unit::Bytes,
+                        subject.name,
+                        seen.peak_bytes,
+                    );
                 }
                 Err(error) => run.failed("open", subject.name, &*error),
             }
