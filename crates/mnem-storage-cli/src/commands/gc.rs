@@ -32,7 +32,7 @@ its size: `compact` returns the free space. Resolving a CID prefix scans all CID
 Examples:
   mnem-store gc --dry-run --store animals.redb        count only
   mnem-store gc --store animals.redb && mnem-store compact --store animals.redb
-  mnem-store gc --keep CID --keep CID                 also keep these blocks, and all that they reach";
+  mnem-store gc --keep CID --keep CID                 also keep these and all they reach";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
