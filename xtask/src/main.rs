@@ -33,7 +33,7 @@ const COMMANDS: &[(&str, Run, &str)] = &[
     (
         "release-check",
         With("[--strict] [--only TEXT]", release::run),
-        "check that a release can be published; under --strict, a tool that is not installed stops it",
+        "check that a release can be published; with --strict, a missing tool is a failure",
     ),
     (
         "public-api",
@@ -42,10 +42,14 @@ const COMMANDS: &[(&str, Run, &str)] = &[
     ),
     ("conformance-report", Alone(conformance_report::run), "run the suite of every backend and write one table"),
     ("bench", With("[ARGUMENTS]", bench), "compare with other stores: docs/BENCHMARKS.md says how to read it"),
-    ("tidy", Alone(tidy::run), "what a compiler cannot check: file names, module documents, links, paths"),
+    (
+        "tidy",
+        Alone(tidy::run),
+        "check rules that the compiler cannot check: file names, module documents, links, paths",
+    ),
     ("man", Alone(pages::man), "write the manual pages of mnem-store into target/"),
     ("completions", Alone(pages::completions), "write the completion scripts of mnem-store into target/"),
-    ("readme", Alone(readme::run), "run the first command of README.md as typed, and look at what it made"),
+    ("readme", Alone(readme::run), "run the first command of README.md as written, and check the result"),
     (
         "blockstore-tests",
         Alone(blockstore_tests::run),
@@ -60,7 +64,7 @@ const COMMANDS: &[(&str, Run, &str)] = &[
     (
         "interop",
         Alone(interop::run),
-        "exchange archives and segments of logs with ipfs-car (npm) and carbox (PyPI); needs npm and python3",
+        "exchange archives and carlog segments with ipfs-car (npm) and carbox (PyPI); needs npm and python3",
     ),
     (
         "upstream",

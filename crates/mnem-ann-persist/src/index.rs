@@ -97,7 +97,7 @@ pub enum IndexError {
         dst: NodeId,
     },
     /// Two edges have the same source and destination.
-    #[error("edge {position} repeats the one before it ({src} to {dst})")]
+    #[error("edge {position} repeats the previous edge ({src} to {dst})")]
     Duplicate {
         /// Position of the second edge, counted from 0.
         position: usize,

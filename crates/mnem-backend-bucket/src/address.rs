@@ -95,7 +95,7 @@ impl Address {
                 Some(provider) => format!("; set {} in the environment instead", provider.credentials()),
                 None => String::new(),
             };
-            return Err(wrong(&format!("the URL has a secret, {part}{instead}")));
+            return Err(wrong(&format!("the URL contains a secret, {part}{instead}")));
         }
         let Some(provider) = provider else {
             let folder = at.to_local_path().map(Self::Folder);

@@ -1,4 +1,4 @@
-//! Making a store. Its object `mnem` comes last: without it there is no store yet.
+//! Creating a store. Its object `mnem` is created last: without it, there is no store yet.
 
 use std::{
     io,
@@ -54,7 +54,7 @@ pub(crate) fn check_remains(objects: &Objects) -> Result<(), StoreError> {
     }
     match found.folders.first() {
         Some(folder) if [LOG, PACKS, CHECKPOINTS].contains(&folder.as_str()) => {
-            Err(damaged(objects, FORMAT, format!("it is missing, yet there are objects in {folder}")))
+            Err(damaged(objects, FORMAT, format!("it is missing, but there are objects in {folder}")))
         }
         Some(folder) => foreign(folder),
         None => Ok(()),

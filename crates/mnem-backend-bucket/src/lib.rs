@@ -1,6 +1,6 @@
 //! A block store, op heads and side tables in a bucket of an object store: a numbered log whose entries are CAR objects.
 //!
-//! A commit is one `PUT` of the next object of the log, on the condition that nobody has made it yet. Its blocks, its
+//! A commit is one `PUT` of the next object of the log, on the condition that it does not exist yet. Its blocks, its
 //! heads, its deletions and its rows of side tables land together, and any number of machines may write: the number
 //! decides who came first. `FORMAT.md` describes the objects and the protocol.
 //!

@@ -15,7 +15,7 @@ pub(crate) const PACK_BYTES: u64 = 16 * 1024 * 1024;
 pub(crate) const MOVED_BYTES: u64 = 128 * 1024 * 1024;
 pub(crate) const MOVED_ITEMS: u64 = 1 << 17;
 
-/// How long a compaction keeps objects that are not used any more, unless told otherwise: an hour.
+/// The default time for which a compaction keeps unused objects: an hour.
 pub(crate) const GRACE: Duration = Duration::from_secs(3600);
 
 /// How old a pack must be that no entry names before a compaction drops it: its upload may still go on.

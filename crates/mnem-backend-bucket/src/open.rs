@@ -40,7 +40,7 @@ fn open_folder(options: &OpenOptions, at: &Location, path: &Path) -> Result<Buck
         Entry::Absent if !options.may_create() => return Err(none("it does not exist")),
         Entry::Absent => match fs::create_dir(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(none("its parent folder does not exist: create that first"));
+                return Err(none("its parent folder does not exist; create it first"));
             }
             // Another handle may make the same store.
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
@@ -74,7 +74,10 @@ fn check_folder(folder: &Path, opened: FileIdentity) -> std::io::Result<()> {
     if identity(&fs::metadata(folder)?) == opened {
         return Ok(());
     }
-    Err(std::io::Error::new(std::io::ErrorKind::NotFound, "another folder is there: it was moved or removed"))
+    Err(std::io::Error::new(
+        std::io::ErrorKind::NotFound,
+        "the folder was moved or removed, and another one is in its place",
+    ))
 }
 
 fn open_service(
@@ -189,7 +192,7 @@ fn read_log(handle: &Handle) -> Result<(), StoreError> {
     let next = handle.state().next;
     match last {
         Some(last) if last >= next => {
-            let why = format!("it is missing, yet {} exists", slot(last));
+            let why = format!("it is missing, but {} exists", slot(last));
             Err(damaged(&handle.objects, &slot(next), why))
         }
         _ => Ok(()),

@@ -74,7 +74,7 @@ impl OpenOptions {
         Self::default()
     }
 
-    /// Whether a store is made where there is none. Default: no.
+    /// Whether to create a store if there is none. Default: no.
     ///
     /// Making a store probes whether the service creates an object only if it is absent, and refuses a service that
     /// ignores this condition.
@@ -183,7 +183,7 @@ impl OpenOptions {
     /// - [`StoreError::Unsupported`]: the URL needs the feature `services`.
     /// - [`StoreError::Backend`]: the file system or the service failed. Its cause is a
     ///   [`ServiceFault`](mnem_store_traits::driver::ServiceFault) if the service does not serve this store: it denies
-    ///   access, has no such bucket, or ignores the condition that an object is absent.
+    ///   access, has no such bucket, or does not support conditional creation of objects.
     pub fn open(&self, at: impl Into<Location>) -> Result<BucketStore, StoreError> {
         open::open(self, &at.into())
     }

@@ -18,7 +18,7 @@ use crate::{
 const SIGN: &[u8] = b"mnem-backend-bucket ";
 
 const NOT_OURS: &str = "its object `mnem` is that of another program";
-const NO_FORMAT: &str = "the object `mnem` is missing, yet there are other objects of a store";
+const NO_FORMAT: &str = "the object `mnem` is missing, but there are other objects of a store";
 
 /// Probes a bucket: at most two requests.
 pub(crate) fn probe_objects(objects: &Objects) -> Result<Probe, StoreError> {

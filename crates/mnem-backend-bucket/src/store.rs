@@ -81,7 +81,7 @@ impl BucketStore {
     /// next call, after that time: [`Reclaimed::pending_bytes`]. Packs without an entry, which an interrupted commit
     /// leaves, are dropped when they are a day old.
     ///
-    /// If it fails, the content is unchanged, and the next call goes on.
+    /// If it fails, the content is unchanged, and the next call continues.
     ///
     /// # Errors
     /// - [`StoreError::ReadOnly`], [`StoreError::Poisoned`], [`StoreError::Closed`], [`StoreError::Locked`].

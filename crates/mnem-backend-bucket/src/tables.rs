@@ -3,7 +3,7 @@
 /// The formats that this build reads; the first is what a new store gets.
 pub const FORMATS: &[&str] = &["mnem-backend-bucket 1"];
 
-/// The object that says what the store is. The last one of a creation.
+/// The object that identifies the store. It is created last.
 pub(crate) const FORMAT: &str = "mnem";
 
 /// The object with which a creation probes the service.

@@ -23,11 +23,11 @@ pub(crate) fn find_root(options: &OpenOptions, files: &dyn Files, path: &Path) -
         Entry::EmptyFolder | Entry::Folder => {}
         Entry::Absent if options.create => {
             files.create_folder(path).map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => not_a_store(path, "its parent folder does not exist: create that first"),
+                io::ErrorKind::NotFound => not_a_store(path, "its parent folder does not exist; create it first"),
                 _ => at("create folder", path)(error),
             })?;
         }
-        Entry::Absent => return Err(not_a_store(path, "nothing is there")),
+        Entry::Absent => return Err(not_a_store(path, "it does not exist")),
         Entry::File(_) => return Err(not_a_store(path, "it is a file, not a folder")),
         Entry::Other(what) => return Err(not_a_store(path, what)),
         _ => return Err(not_a_store(path, "it is not a folder")),
@@ -58,7 +58,7 @@ fn check_remains(files: &dyn Files, root: &Path, path: &Path) -> Result<(), Stor
         if entry.extension().is_some_and(|extension| extension == "car") {
             let file = files.open(&entry, false).map_err(at("open", &entry))?;
             if file.map(|file| file.file_bytes()).transpose().map_err(at("look at", &entry))?.unwrap_or(0) > 0 {
-                return Err(damaged(&root.join("format"), "the file is missing, yet the log holds commits"));
+                return Err(damaged(&root.join("format"), "the file is missing, but the log holds commits"));
             }
         }
     }

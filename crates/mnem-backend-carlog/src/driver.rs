@@ -120,7 +120,7 @@ fn probe_folder(path: &Path) -> Result<Probe, StoreError> {
         return Ok(Probe::Store);
     }
     Ok(if has_commits {
-        Probe::Damaged("the file `format` is missing, yet the log holds commits".into())
+        Probe::Damaged("the file `format` is missing, but the log holds commits".into())
     } else {
         Probe::Unfinished
     })

@@ -56,7 +56,7 @@ pub(crate) fn read_file(files: &dyn Files, path: &Path, bytes_max: u64) -> Resul
     let Some(file) = files.open(path, false).map_err(at("open", path))? else { return Ok(None) };
     let len = file.file_bytes().map_err(at("look at", path))?;
     if len > bytes_max {
-        return Err(damaged(path, format!("it has {len} bytes, more than the {bytes_max} it may have")));
+        return Err(damaged(path, format!("it has {len} bytes, above the limit of {bytes_max}")));
     }
     let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
     let read = file.read_at(&mut bytes, 0).map_err(at("read", path))?;
@@ -202,7 +202,7 @@ impl Source<'_> {
                     to = run.header.from;
                     runs.push(Arc::new(run));
                 }
-                Ok(_) => return Ok(Err(NoIndex(format!("run {number} does not continue the one before")))),
+                Ok(_) => return Ok(Err(NoIndex(format!("run {number} does not continue the previous run")))),
                 Err(NoAnswer::Damaged { why, .. }) => return Ok(Err(NoIndex(format!("run {number}: {why}")))),
                 Err(NoAnswer::Io { path, error }) => return Err(at("read", &path)(error)),
             }

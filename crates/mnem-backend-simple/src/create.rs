@@ -32,7 +32,7 @@ pub(crate) enum Remains {
 /// Creates a store in an empty folder, or completes an interrupted creation. Returns `false` if another creator has
 /// done so meanwhile. The name of the format becomes durable with the sync of the folder in every open for writing.
 pub(crate) fn create(handle: &Handle) -> Result<bool, StoreError> {
-    // Check before anything is written, so that a folder of another program stays as it is.
+    // Check before anything is written, so that a folder of another program stays unchanged.
     if let Remains::Other(name) = survey(handle)? {
         // A process that is just completing the store may have created it.
         return if is_store(handle)? { Ok(false) } else { Err(not_a_store(&handle.path, holds_others(&name))) };

@@ -84,7 +84,7 @@ impl<'a> HeadsLock<'a> {
         let heads = change.apply(&read(self.handle)?)?;
         let text = encode(&heads);
         if text.len() as u64 > HEADS_BYTES_MAX {
-            let reason = format!("{} heads are more than the file of the heads may hold", heads.len());
+            let reason = format!("{} heads exceed the limit of the heads file", heads.len());
             return Err(StoreError::InvalidArgument { operation: "change heads", reason });
         }
         // Durable regardless of the options, because the file also holds the heads of other handles.

@@ -35,7 +35,7 @@ pub(crate) struct Global {
     pub(crate) lock_wait: Option<Duration>,
     #[arg(long, global = true, value_name = "BYTES", value_parser = size, help = cache_help())]
     pub(crate) cache: Option<ByteSize>,
-    /// Sharing mode, if the backend has one; every process must open the store in the same mode
+    /// Sharing mode of a redb file; every process must open it in the same mode
     #[arg(long, global = true, value_name = "MODE", default_value = "exclusive-writer")]
     pub(crate) sharing: Mode,
     /// Allow a file system without file locks; make sure that nothing else uses the store
@@ -84,7 +84,7 @@ fn lock_wait_help() -> String {
 
 fn cache_help() -> String {
     let [writing, reading] = [CACHE_BYTES_USUAL, READING_CACHE_BYTES].map(|bytes| Size(bytes as u64));
-    format!("Size of the store's cache [default: {writing} to write, {reading} to read]")
+    format!("Size of the store's cache; simple has none [default: {writing} to write, {reading} to read]")
 }
 
 /// Parses a number of bytes with an optional unit.

@@ -40,12 +40,12 @@ Examples:
 
 Environment:
   MNEM_STORE       the store to use without --store
-  RUST_LOG         log filter, such as mnem_backend_redb=debug; replaces that of -v
-  NO_COLOR         disables colours if set
-  CLICOLOR_FORCE   forces colours without a terminal if set to anything but 0
+  RUST_LOG         log filter, such as mnem_backend_redb=debug; takes precedence over -v
+  NO_COLOR         if set, disables colours
+  CLICOLOR_FORCE   if set to anything but 0, enables colours without a terminal
 
 Exit status:
-  0 success   1 failure, or stores differ   2 usage   3 damage found
+  0 success   1 failure, or stores differ   2 usage   3 damage, or a broken law, found
   4 no such block, head, index or node
   10 no store   11 locked   12 unsupported format or service   13 needs recovery
   128 + N killed by signal N: 130 SIGINT, 143 SIGTERM";

@@ -66,7 +66,7 @@ impl Context {
             let at = Location::from(path);
             if let Some(part) = at.secret_part() {
                 return Err(Failure::Usage {
-                    message: format!("{at}: the URL has a secret, {part}"),
+                    message: format!("{at}: the URL contains a secret, {part}"),
                     hint: "set the credentials in the environment, such as AWS_ACCESS_KEY_ID and \
                            AWS_SECRET_ACCESS_KEY, and revoke those that were typed"
                         .into(),

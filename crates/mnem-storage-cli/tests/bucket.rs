@@ -20,7 +20,11 @@ fn a_secret_in_a_url_is_never_printed() {
     ] {
         let ran = place.run(args).exits(2);
         assert!(!ran.err.contains("hush") && ran.out().is_empty(), "{args:?}: {}", ran.err);
-        assert!(ran.err.contains("the URL has a secret") && ran.err.contains("environment"), "{args:?}: {}", ran.err);
+        assert!(
+            ran.err.contains("the URL contains a secret") && ran.err.contains("environment"),
+            "{args:?}: {}",
+            ran.err
+        );
     }
     let mut command = place.command(&["heads"]);
     let ran = crate::support::ran(command.env("MNEM_STORE", url)).exits(2);

@@ -39,7 +39,7 @@ fn a_file_gets_smaller_and_plain_files_are_told_of() {
     assert!(place.run(&["verify", "--store", "a.simple"]).ok().starts_with("0 faults"));
     for store in ["a.simple", "a.redb"] {
         let said = place.run(&["compact", "--grace", "5", "--store", store]).fails(2);
-        assert!(said.contains("--grace is for stores in a bucket"), "{said}");
+        assert!(said.contains("--grace works only for stores in a bucket"), "{said}");
     }
 }
 

@@ -138,7 +138,8 @@ fn a_shared_mode_is_refused_for_a_collection_that_removes() {
     place.small_store("a.redb");
     let said = place.run(&["gc", "--sharing", "multi-writer", "--store", "a.redb"]).fails(2);
     assert!(
-        said.contains("error: gc needs the store for itself\n") && said.contains("hint: omit --sharing\n"),
+        said.contains("error: gc needs exclusive access, so --sharing cannot be used\n")
+            && said.contains("hint: omit --sharing\n"),
         "{said}"
     );
     place.run(&["gc", "--dry-run", "--sharing", "multi-writer", "--store", "a.redb"]).ok();

@@ -122,7 +122,7 @@ fn what_cannot_be_salvaged_is_refused() {
     place.write("a.redb", &bytes);
     let said = place.run(&["ls", "--store", "a.redb"]).fails(10);
     assert!(said.contains("or its start is damaged;"), "{said}");
-    assert!(said.contains("\nhint: give the path of a store, or a path where nothing is"), "{said}");
+    assert!(said.contains("\nhint: give the path of a store, or a path that does not exist yet"), "{said}");
     let said = place.run(&["copy", "--salvage", "a.redb", "d.redb"]).fails(10);
     assert!(said.contains("or its start is damaged") && !place.path("d.redb").exists(), "{said}");
 }

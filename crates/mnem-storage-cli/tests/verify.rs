@@ -57,7 +57,10 @@ fn copying_onto_itself_or_into_something_else_is_refused() {
     let own = own.trim_end();
     place.run(&["heads", "update", own, "--store", "b.redb"]).ok();
     let said = place.run(&["copy", "nothing.redb", "c.redb"]).fails(10);
-    assert!(said.ends_with("hint: give the source first, then the target: `mnem-store copy FROM TO`\n"), "{said}");
+    assert!(
+        said.ends_with("hint: check the path of the source; the source comes first: `mnem-store copy FROM TO`\n"),
+        "{said}"
+    );
     assert!(!place.path("c.redb").exists());
     let said = place.run(&["copy", "a.simple", "b.redb"]).fails(1);
     assert!(said.starts_with("error: cannot copy a.simple to b.redb\n  caused by: "), "{said}");
@@ -69,7 +72,7 @@ fn copying_onto_itself_or_into_something_else_is_refused() {
     let said = place.run(&["copy", "--reachable", "a.simple", "b.redb"]).fails(1);
     assert!(said.contains("--merge-heads"), "{said}");
     let said = place.run(&["copy", "--reachable", "--merge-heads", "a.simple", "b.redb"]).ok();
-    assert!(said.contains("\nproved   the copy has the heads of the start: 1 head\n"), "{said}");
+    assert!(said.contains("\nproved   the copy has the heads that the source had at the start: 1 head\n"), "{said}");
 }
 
 #[test]

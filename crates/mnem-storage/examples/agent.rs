@@ -1,5 +1,5 @@
-//! An agent's memory: what it learns is an operation in DAG-CBOR that links to the operations before it. Several writers learn at once, and
-//! nothing that one of them learned is lost.
+//! An agent's memory. Each thing that the agent learns is an operation: a DAG-CBOR block that links to the previous
+//! operations. Several writers learn at the same time, and no operation is lost.
 //!
 //! ```text
 //! cargo run -p mnem-storage --example agent -- memory
@@ -10,28 +10,28 @@ use std::{env, process::ExitCode, thread};
 use mnem_storage::{Cid, Retry, Store, StoreError, Walk, WriteBatch, from_dag_cbor, open_or_init};
 use serde::{Deserialize, Serialize};
 
-/// What was learned, and when one knew what else.
+/// A note, and the operations that were current when it was learned.
 #[derive(Serialize, Deserialize)]
 struct Operation {
     note: String,
     parents: Vec<Cid>,
 }
 
-/// Makes the note the one current operation. It comes after all that were current.
+/// Makes the note the only current operation. It links to all operations that were current before.
 fn learn(store: &dyn Store, note: &str) -> Result<Cid, StoreError> {
     loop {
         let parents = store.heads()?;
         let mut batch = WriteBatch::new();
         let cid = batch.put_dag_cbor(&Operation { note: note.to_owned(), parents: parents.clone() })?;
         match store.commit(batch.swap(parents, cid)) {
-            // Another writer was faster: what it learned comes before this.
+            // Another writer came first: link to its operation, too.
             Err(error) if error.retry() == Some(Retry::ReadHeads) => {}
             done => return done.map(|()| cid),
         }
     }
 }
 
-/// All that was ever learned, the last first.
+/// All notes, the latest first.
 fn recall(store: &dyn Store) -> Result<Vec<String>, Box<dyn std::error::Error>> {
     let mut notes = Vec::new();
     for block in Walk::from_roots(store, store.heads()?) {

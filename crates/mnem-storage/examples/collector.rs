@@ -1,12 +1,12 @@
-//! A program that writes on several threads and collects garbage now and then, with its own writers kept away.
+//! A program that writes on several threads and sometimes collects garbage, while its own writers wait.
 //!
 //! ```text
 //! cargo run -p mnem-storage --example collector -- memory
 //! ```
 //!
-//! A writer may rely on a dead block: it puts a block that is already there, is told that it is stored, and links to it in its
-//! next commit. If the block is collected between the two, the commit lands without it. So writers share a lock for as long
-//! as a block that they put is not yet reachable, and the collector takes the lock alone.
+//! A writer may rely on a dead block: it puts a block that is already present, the put returns `Ok`, and its next commit
+//! links to the block. If the block is collected between the two calls, the commit lands without it. So each writer holds
+//! a lock in shared mode until the blocks that it put are reachable, and the collector takes the lock exclusively.
 
 use std::{
     env,
@@ -20,7 +20,7 @@ use mnem_storage::{
     StoreError, WriteBatch, cid_of, collect, unwatched,
 };
 
-/// A store whose writers and collector keep out of each other's way. Nothing else in the process has the store.
+/// A store whose writers and collector exclude each other. Nothing else in the process uses the store.
 struct Guarded {
     store: Arc<dyn Store>,
     /// Shared from the first put of a piece of work until the commit that makes it reachable.
@@ -28,13 +28,13 @@ struct Guarded {
 }
 
 impl Guarded {
-    /// `exclusive`: no other handle and no other process writes meanwhile. `check`: no head and no block is missing unseen.
+    /// `exclusive`: no other handle and no other process writes. `check`: no head or block is missing unnoticed.
     fn open(path: &str) -> Result<Self, StoreError> {
         let store = OpenOptions::new().create(true).exclusive(true).check(true).open(path)?;
         Ok(Self { store, writers: RwLock::new(()) })
     }
 
-    /// Stores a note, and makes an operation the head that links to it and to nothing else: all before is dead.
+    /// Stores a note, and makes an operation that links only to this note the head. All older blocks are then dead.
     fn replace(&self, note: &str) -> Result<(), StoreError> {
         let _writing = self.writers.read().unwrap_or_else(PoisonError::into_inner);
         let note = self.store.put_as(RAW, Bytes::from(note.to_owned()))?;

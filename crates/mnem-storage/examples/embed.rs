@@ -1,4 +1,4 @@
-//! An embedder's whole storage code: the same in every build, whichever backends are compiled in.
+//! A complete embedder. Its code is the same in every build, whichever backends are compiled in.
 //!
 //! ```text
 //! cargo run -p mnem-storage --example embed -- memory

@@ -1,5 +1,5 @@
-//! A store of blocks behind a pipe, for programs in other languages: one request a line on standard input, one answer a line on standard
-//! output, both JSON.
+//! A block store behind a pipe, for programs in other languages: one JSON request per line on standard input, one JSON
+//! answer per line on standard output.
 //!
 //! ```text
 //! cargo run -p mnem-storage --example json_lines -- memory
@@ -7,7 +7,7 @@
 //! {"id": 2, "op": "get", "cid": "bafkrei…"}                        →  {"id":2,"ok":"<base64>"}, or {"id":2,"ok":null} if absent
 //! {"id": 3, "op": "has" or "delete", "cid": "bafkrei…"}            →  {"id":3,"ok":true}, {"id":3,"ok":null}
 //! {"id": 4, "op": "cids"}                                          →  {"id":4,"ok":["bafkrei…"]}
-//! anything that fails                                              →  {"id":5,"error":"CidMismatch","message":"…"}
+//! any request that fails                                           →  {"id":5,"error":"CidMismatch","message":"…"}
 //! ```
 
 use std::io::{BufRead, Write};

@@ -32,7 +32,7 @@ pub(crate) enum Found {
 /// The driver of the store at `at`; `None` if there is none yet (an empty folder counts as nothing).
 ///
 /// Each driver checks whether the store is one of its own. It does not check for damage, nor whether it knows the
-/// version. If the place cannot be inspected, the error is that of the driver that the place asks for.
+/// version. If the place cannot be inspected, the error is that of the driver that the location selects.
 ///
 /// ```
 /// use mnem_storage::{ErrorKind, detect};
@@ -116,7 +116,7 @@ fn reason(at: &Location, nothing: &[(&'static dyn Driver, Option<String>)]) -> S
     format!("no backend recognises it ({name}: {first}{others})")
 }
 
-/// The reason why a URL is no place of a store.
+/// The reason why a URL cannot be the location of a store.
 fn unsupported(scheme: &str, nothing: &[(&'static dyn Driver, Option<String>)]) -> String {
     let known: Vec<_> =
         nothing.iter().flat_map(|(driver, _)| driver.schemes()).map(|known| format!("{known}://")).collect();

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use mnem_store_traits::driver::{Driver, Location};
 
-/// The drivers of the compiled-in backends, in order of preference. The first one creates new stores, unless the place
-/// or the caller asks for another.
+/// The drivers of the compiled-in backends, in order of preference. The first one creates new stores, unless the location
+/// or the caller selects another.
 pub static DRIVERS: &[&dyn Driver] = &[
     #[cfg(feature = "redb")]
     &mnem_backend_redb::DRIVER,
@@ -25,7 +25,7 @@ pub static DRIVERS: &[&dyn Driver] = &[
 pub struct Backend {
     /// Its name, which is also the name of its Cargo feature in this crate.
     pub name: &'static str,
-    /// The extension that asks for a new store of this backend.
+    /// The extension that selects this backend for a new store.
     pub extension: &'static str,
     /// The schemes of its URLs.
     pub(crate) schemes: &'static [&'static str],
@@ -66,7 +66,7 @@ pub static BACKENDS: &[Backend] = &[
 ];
 
 impl Backend {
-    /// Whether the place asks for a new store of this backend: by its scheme, by its extension, by a trailing separator,
+    /// Whether the location selects this backend for a new store: by its scheme, by its extension, by a trailing separator,
     /// or because it is a folder.
     pub(crate) fn suits(&self, at: &Location) -> bool {
         if let Some(scheme) = at.scheme() {
@@ -75,11 +75,11 @@ impl Backend {
         let is_folder = || at.ends_with_separator() || at.as_path().is_some_and(Path::is_dir);
         at.as_path().is_some()
             && (self.is_extension_of(at)
-                // A folder does not ask for a backend whose places are URLs.
+                // A folder does not select a backend whose locations are URLs.
                 || (self.schemes.is_empty() && matches!(self.sign, Sign::FolderWith(..)) && is_folder()))
     }
 
-    /// Whether the extension of the place asks for this backend.
+    /// Whether the extension of the location selects this backend.
     pub(crate) fn is_extension_of(&self, at: &Location) -> bool {
         at.as_path().is_some() && at.extension().is_some_and(|extension| extension == self.extension)
     }

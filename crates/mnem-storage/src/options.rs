@@ -30,10 +30,10 @@ pub fn open_or_init(at: impl Into<Location>) -> Result<Arc<dyn Store>, StoreErro
 ///    separator, or because it is an empty folder;
 /// 3. the first of [`DRIVERS`].
 ///
-/// If the extension asks for a backend whose stores are files, and a trailing separator or an empty folder for another
+/// If the extension selects a backend whose stores are files, and a trailing separator or an empty folder for another
 /// one, as in `x.redb/`, opening fails unless you name the backend.
 ///
-/// If the extension asks for a backend that this build lacks, opening fails, and the error names the feature. No other
+/// If the extension selects a backend that this build lacks, opening fails, and the error names the feature. No other
 /// backend takes its place unless you name one.
 ///
 /// ```
@@ -301,7 +301,7 @@ impl OpenOptions {
         }
         self.refuse_contradiction(at)?;
         let able = || drivers.iter().filter(|(_, why)| why.is_none()).map(|(driver, _)| *driver);
-        // An extension says more than a trailing separator: `x.bucket/` is no simple store.
+        // An extension takes precedence over a trailing separator: `x.bucket/` is not a simple store.
         let file = at.as_path().map(|path| Location::Path(path.components().collect()));
         let by_extension =
             able().find(|driver| driver.suits(at) && file.as_ref().is_none_or(|file| driver.suits(file)));
@@ -330,8 +330,8 @@ impl OpenOptions {
         })
     }
 
-    /// Refuses a path whose extension asks for one backend, and its trailing separator, or the empty folder there, for
-    /// another: `x.redb/`. Whichever was created, it would not be what half of the path says.
+    /// Refuses a path whose extension selects one backend, and its trailing separator, or the empty folder there,
+    /// another: `x.redb/`. Either store would contradict half of the path.
     fn refuse_contradiction(&self, at: &Location) -> Result<(), StoreError> {
         let Some(path) = at.as_path().filter(|path| at.ends_with_separator() || path.is_dir()) else { return Ok(()) };
         // Collecting the components drops trailing separators.

@@ -130,7 +130,7 @@ pub trait Blockstore: Send + Sync + Debug {
     ///   removed meanwhile may or may not appear. Laws: `cids_lists_every_block_once`,
     ///   `cids_keeps_steady_blocks_under_writes`, `cids_that_are_alike_are_listed_on_every_page`,
     ///   `listings_go_on_when_what_comes_next_is_deleted`.
-    /// - An error ends the listing. If the store is closed meanwhile, the listing goes on to its end or fails. Laws:
+    /// - An error ends the listing. If the store is closed meanwhile, the listing continues to its end or fails. Laws:
     ///   `failed_read_ends_a_listing`, `close_cuts_no_listing_short`.
     /// - It blocks no writer, and the consumer may write to the same store between two items. Law:
     ///   `cids_does_not_block_writers`.
@@ -151,7 +151,7 @@ pub trait Blockstore: Send + Sync + Debug {
     /// As [`get`](Self::get). Whether damage is noticed depends on the backend.
     ///
     /// # For implementers
-    /// The default reads the block. Override it if the key can be looked up by itself.
+    /// The default reads the block. Override it if the key can be looked up without the block.
     fn has(&self, cid: &Cid) -> Result<bool, StoreError> {
         self.with_block(cid, &mut |_| ())
     }
@@ -197,10 +197,10 @@ pub trait Blockstore: Send + Sync + Debug {
     /// # Caller's promise
     /// `data` hashes to `cid`. Or this build cannot compute the hash function, and the bytes come from a source that
     /// the caller trusts, such as another store. If the promise is broken, the next read fails with
-    /// [`StoreError::Corrupt`] if the hash function is supported; otherwise nobody notices.
+    /// [`StoreError::Corrupt`] if the hash function is supported; otherwise the damage goes unnoticed.
     ///
     /// # Contract
-    /// - Everything that [`put`](Self::put) promises, except the hash check. A backend may check all the same and
+    /// - Everything that [`put`](Self::put) promises, except the hash check. A backend may check nevertheless and
     ///   refuse bytes that do not match. Law: `put_trusted_keeps_unknown_hashes`.
     ///
     /// # Errors

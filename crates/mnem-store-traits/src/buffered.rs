@@ -170,7 +170,7 @@ impl<S: Store> Buffered<S> {
         Self::with_bound(store, Self::STAGED_BYTES_MAX)
     }
 
-    /// Wraps `store`, staging up to `staged_bytes_max` bytes. With 0, every put is written by itself.
+    /// Wraps `store`, staging up to `staged_bytes_max` bytes. With 0, every put is written at once.
     pub fn with_bound(store: S, staged_bytes_max: usize) -> Self {
         let block_bytes_max = store.capabilities().block_bytes_max;
         Self { inner: store, staged_bytes_max, block_bytes_max, staged: RwLock::default(), landing: Mutex::new(()) }

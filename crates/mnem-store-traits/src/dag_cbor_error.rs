@@ -31,7 +31,7 @@ pub enum DagCborError {
     /// The keys of a map are not ascending, shorter ones first.
     #[error("the keys of a map are out of order (shorter keys come first) or repeated")]
     KeyOrder,
-    /// A map has a key that is no text.
+    /// A map has a key that is not text.
     #[error("the key of a map is not text")]
     KeyNotText,
     /// A text has other bytes than those of UTF-8.

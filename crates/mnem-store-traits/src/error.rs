@@ -91,7 +91,7 @@ impl fmt::Display for Component {
 
 /// The ways in which a store can refuse or fail.
 ///
-/// `Display` says what is the case. The cause is in [`source`](Error::source) and is not repeated. Branch on
+/// `Display` states the problem. The cause is in [`source`](Error::source) and is not repeated. Branch on
 /// [`kind`](Self::kind), not on text.
 ///
 /// [`retry`](Self::retry) says how to try again:
@@ -107,7 +107,7 @@ impl fmt::Display for Component {
 ///         let mut batch = WriteBatch::new();
 ///         batch.put(new, data.into()).swap(store.heads()?, new);
 ///         match store.commit(&batch) {
-///             // The heads are read anew.
+///             // The heads are read again.
 ///             Err(error) if error.retry() == Some(Retry::ReadHeads) => continue,
 ///             done => return done,
 ///         }
@@ -188,7 +188,7 @@ pub enum StoreError {
         /// The store.
         location: Location,
     },
-    /// There is no store at the place.
+    /// There is no store at the location.
     #[error("no store at {location}: {reason}")]
     NotAStore {
         /// The place that was searched.

@@ -17,7 +17,7 @@ use crate::{HeadsCapabilities, StoreError};
 /// let store = MemoryStore::new();
 /// let [a, b, merged] = [&b"a"[..], b"b", b"a and b"].map(|op| cid_of(RAW, op));
 /// store.update(&a, &[])?;
-/// store.update(&b, &[])?; // somebody else, who knew nothing of a: both stay
+/// store.update(&b, &[])?; // another writer, unaware of a: both stay
 /// let both = store.heads()?;
 /// assert_eq!(both.len(), 2);
 /// store.swap(&both, &merged)?;
@@ -30,11 +30,11 @@ use crate::{HeadsCapabilities, StoreError};
 ///
 /// # Contract
 /// - No reader ever sees an empty set after the first head. Law: `heads_are_never_empty_again`.
-/// - Concurrent updates lose no head that nobody superseded, and a change builds on the changes of other handles. Laws:
-///   `concurrent_updates_lose_no_head`, `head_changes_build_on_those_of_other_handles`.
+/// - Concurrent updates lose no head that none of them superseded, and a change builds on the changes of other handles.
+///   Laws: `concurrent_updates_lose_no_head`, `head_changes_build_on_those_of_other_handles`.
 /// - `Ok` means durable, unless [`heads_capabilities`](Self::heads_capabilities) says less. Law:
 ///   `heads_survive_reopen`.
-/// - After a failed sync, the handle refuses writes with [`StoreError::Poisoned`]; reads go on.
+/// - After a failed sync, the handle refuses writes with [`StoreError::Poisoned`]; reads continue.
 pub trait OpHeadsStore: Send + Sync + Debug {
     /// The current heads, without duplicates, ascending by `Cid`'s `Ord` (version, codec, hash code, digest length and
     /// bytes).

@@ -71,14 +71,14 @@ pub trait Store: Blockstore + OpHeadsStore {
     ///   more than 63 bits; nothing was stored.
     /// - [`StoreError::MissingBlock`]: a required block is absent; the heads are unchanged.
     /// - [`StoreError::HeadsMoved`]: a swap found other heads.
-    /// - [`StoreError::Backend`]: [`StoreError::outcome`] says whether the commit may be there after reopening.
+    /// - [`StoreError::Backend`]: [`StoreError::outcome`] says whether the commit may be present after reopening.
     ///
     /// # For implementers
     /// The default checks, calls `put_many`, looks up the required blocks, then calls `update` or `swap`. That is right
     /// for a backend whose calls are durable one by one, and that shows a block only once it is durable. Override it if
     /// blocks and heads fit into one transaction, or if the lookup and the head change can be one step: between the
-    /// two, somebody may delete a required block. For several new heads, the default calls `update` or `swap` once for
-    /// each. Override it if a crash may come between two of these calls, or if you claim `atomic_heads`.
+    /// two, another caller may delete a required block. For several new heads, the default calls `update` or
+    /// `swap` once for each. Override it if a crash may come between two of these calls, or if you claim `atomic_heads`.
     fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
         commit_in_steps(self, batch)
     }
@@ -120,7 +120,7 @@ pub trait Store: Blockstore + OpHeadsStore {
     ///   Law: `close_within_callers_code_is_a_close`.
     ///
     /// # Errors
-    /// - [`StoreError::Backend`]: the store could not be closed cleanly. It is closed all the same, and recovers at the
+    /// - [`StoreError::Backend`]: the store could not be closed cleanly. It is closed nevertheless, and recovers at the
     ///   next open.
     ///
     /// # For implementers

@@ -15,7 +15,7 @@ use crate::database::{redb_error, write};
 /// CID of an index to its DAG-CBOR.
 pub const KNN_EDGES_TABLE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("mnem_knn_edges");
 
-/// Stores an index as it is, in whatever order its edges are, and returns its CID.
+/// Stores an index unchanged, with its edges in any order, and returns its CID.
 ///
 /// # Errors
 /// [`Error::Codec`]: it cannot be encoded. [`Error::Store`]: redb's.

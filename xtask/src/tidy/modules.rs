@@ -1,4 +1,4 @@
-//! Every module begins with a sentence that says what it is.
+//! Every module begins with a sentence that states its purpose.
 
 use super::workspace::Workspace;
 

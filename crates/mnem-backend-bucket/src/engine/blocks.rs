@@ -35,10 +35,10 @@ struct Slot {
     moved_to: Option<u32>,
 }
 
-/// Held by a listing as long as it goes on.
+/// Held by a running listing.
 pub(crate) type Listing = Arc<()>;
 
-/// Removed slots that are no reason to rebuild the list.
+/// Number of removed slots that do not cause a rebuild of the list.
 const REMOVED_MIN: usize = 1024;
 
 /// The position of a block in the listing.

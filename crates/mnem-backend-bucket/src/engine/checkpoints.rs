@@ -117,7 +117,7 @@ impl Handle {
         match self.objects.start(&slot(n))? {
             Some(start) => Ok(Some(self.read_slot(n, start)?.0.cid()) == state.last),
             None => {
-                let why = format!("it is missing, yet there is a checkpoint of the entries up to number {n}");
+                let why = format!("it is missing, but a checkpoint covers the entries up to number {n}");
                 Err(damaged(&self.objects, &slot(n), why))
             }
         }

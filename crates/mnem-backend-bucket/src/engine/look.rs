@@ -96,7 +96,7 @@ impl Handle {
         if behind.slots.is_empty() || behind.absent.replace(n) != Some(n) {
             return Ok(());
         }
-        let why = format!("it is missing, yet entries before it are tombstones that need number {}", behind.by);
+        let why = format!("it is missing, but earlier entries are tombstones that need number {}", behind.by);
         Err(damaged(&self.objects, &slot(n), why))
     }
 

@@ -303,7 +303,9 @@ async fn start(service: &Arc<dyn ObjectStore>, path: &Path) -> object_store::Res
     match part(service, path, 0..WHOLE_BYTES, size).await? {
         Part::Found(bytes) => Ok(Some(Start { bytes, size })),
         Part::Absent => Ok(None),
-        Part::Resized(_) => Err(Error::Generic { store: "bucket", source: "an object changes its length".into() }),
+        Part::Resized(_) => {
+            Err(Error::Generic { store: "bucket", source: "an object changed its length while it was read".into() })
+        }
     }
 }
 

@@ -60,7 +60,7 @@ impl Work {
         }
         if items > COMMIT_ITEMS_MAX {
             return refuse(format!(
-                "it has {items} blocks, rows and heads, above the limit of {COMMIT_ITEMS_MAX} for one commit"
+                "it has {items} blocks, rows, deletions, required blocks and heads, above the limit of {COMMIT_ITEMS_MAX} for one commit"
             ));
         }
         Ok(())

@@ -53,7 +53,7 @@ impl Sizes {
         objects.map(|stored| stored.bytes).sum::<u64>() + handle.format.encode().len() as u64
     }
 
-    /// Packs that no entry names, and that are so old that no upload goes on which an entry will name.
+    /// Packs that no entry names, too old to belong to an unfinished commit.
     pub(crate) fn orphans(&self, state: &State) -> BTreeSet<Digest> {
         let named: BTreeSet<Digest> = state.objects.iter().filter_map(digest).collect();
         let is_old = |stored: &Stored| is_older(stored, ORPHAN_AGE.as_millis(), self.now);
@@ -74,7 +74,7 @@ fn is_older(stored: &Stored, milliseconds: u128, now: i64) -> bool {
     u128::try_from(i128::from(now) - i128::from(stored.modified)).is_ok_and(|age| age >= milliseconds)
 }
 
-/// The time of the service: when it writes an object that nobody reads.
+/// The time of the service, from the date of an object that is written only for this.
 fn now(handle: &Handle) -> Result<i64, StoreError> {
     handle.objects.put_all(vec![(PROBE.to_owned(), PROBED.into())], handle.give_up)?;
     handle.objects.modified(PROBE)

@@ -72,11 +72,11 @@ impl Tombstone {
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Unread> {
         let wrong = |why: String| Unread::Wrong(why);
-        let read: Self =
-            serde_ipld_dagcbor::from_slice(bytes).map_err(|error| wrong(format!("its tombstone is none: {error}")))?;
+        let read: Self = serde_ipld_dagcbor::from_slice(bytes)
+            .map_err(|error| wrong(format!("its tombstone cannot be decoded: {error}")))?;
         let is_sound = read.v == TOMBSTONE && read.n <= read.by && read.by <= NUMBER_MAX;
         if !is_sound || !read.heads.is_sorted_by(|a, b| a < b) {
-            return Err(wrong("its tombstone says what cannot be".into()));
+            return Err(wrong("its tombstone has invalid fields".into()));
         }
         Ok(read)
     }

@@ -208,7 +208,7 @@ impl<'a> NewLog<'a> {
         }
         // The old log is about to go. What the index and this log do not agree on must not go with it.
         if self.copied != expected {
-            let why = format!("its log has {:?}, and its index {expected:?}", self.copied);
+            let why = format!("its log has {:?}, but its index has {expected:?}", self.copied);
             return Err(damaged(handle.layout.root(), why));
         }
         Ok(())
@@ -235,7 +235,7 @@ impl<'a> NewLog<'a> {
     /// The hash of a block cannot be computed, but its commit can be proved as a whole.
     ///
     /// If another block of the commit is damaged, which must be a deleted one (a live one stops the compaction), nothing
-    /// can prove this block, and it is copied as it is.
+    /// can prove this block, and it is copied unchanged.
     fn check_commit(&mut self, section: &SectionOffsets, file: &dyn File, commit: Position) -> Result<(), StoreError> {
         let Position { segment, end, .. } = commit;
         if self.proved == Some((segment, end)) {

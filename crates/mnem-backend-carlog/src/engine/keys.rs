@@ -13,7 +13,7 @@ pub(crate) const FORMAT_NAME: &str = "mnem-backend-carlog";
 /// The version that this build reads and writes.
 pub(crate) const FORMAT_VERSION: &str = "1";
 
-/// A check over bytes that nobody without the log key can make.
+/// A checksum that cannot be computed without the log key.
 pub(crate) type Mac = [u8; 32];
 
 /// The first bytes of a [`Mac`], where forging one gains little.
@@ -22,7 +22,7 @@ pub(crate) type ShortMac = [u8; 16];
 /// What makes a store's own bytes its own.
 #[derive(Clone)]
 pub(crate) struct Keys {
-    /// Names the store in every file, so that files of two stores are told apart.
+    /// Names the store in every file, so that files of two stores can be distinguished.
     pub(crate) store: [u8; 16],
     log: [u8; 32],
     index: [u8; 16],
@@ -74,7 +74,7 @@ impl Keys {
         Ok(Self { store, log, index })
     }
 
-    /// A hasher whose result nobody without the log key can foretell.
+    /// A hasher whose result cannot be predicted without the log key.
     pub(crate) fn mac(&self) -> blake3::Hasher {
         blake3::Hasher::new_keyed(&self.log)
     }

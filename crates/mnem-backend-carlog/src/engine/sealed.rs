@@ -21,7 +21,7 @@ pub(crate) fn unseal(bytes: &[u8]) -> Result<&str, &'static str> {
     let text = str::from_utf8(bytes).map_err(|_| "it is not text")?;
     let whole = text.strip_suffix('\n').ok_or("its last line is cut off")?;
     let start = whole.rfind('\n').map_or(0, |at| at + 1);
-    let digest = whole[start..].strip_prefix(SEAL).ok_or("its last line is no checksum")?;
+    let digest = whole[start..].strip_prefix(SEAL).ok_or("its last line is not a checksum")?;
     let lines = &text[..start];
     if hex(cid_of(RAW, lines.as_bytes()).hash().digest()) != digest {
         return Err("its checksum does not match");

@@ -13,17 +13,17 @@ use crate::{
 
 const EXAMPLES: &str = "\
 Deletes leave free space inside a redb file, which later writes reuse; `stat` shows it as
-`free`. compact moves the data together and truncates the file. No other process may have
-the file open. If it is interrupted, the store is intact: run it again. After many small
-commits, a `copy` is even smaller, because it refills the pages.
+`free`. compact moves the pages together and truncates the file. No other process may have
+the file open. If compact is interrupted, the store is intact: run it again. After many
+small commits, a `copy` is even smaller, because it fills the pages.
 
 A simple store has no free space: compact removes the unfinished files of killed writers.
-A carlog store is rewritten without its deleted blocks. This needs disk space for the new
-copy. Other processes may read the store meanwhile, but not have it open for writing.
+A carlog store is rewritten without its deleted blocks, which needs disk space for the new
+copy. Other processes may read it meanwhile, but may not have it open for writing.
 
-Others may read and write a store in a bucket meanwhile. Small commits are moved to packs
-of 16 MiB, and so are packs that are half unused. What the moves leave unused is kept for
-readers for an hour: run compact again later to delete it, or shorten the time (--grace).
+In a bucket, others may read and write meanwhile. compact moves the blocks of small commits
+and of half-used packs to packs of 16 MiB. It keeps unused objects for readers for an hour:
+run it again later to delete them, or give a shorter time with --grace.
 
 Examples:
   mnem-store compact --store animals.redb
@@ -35,7 +35,7 @@ const GRACE: &str = "grace_ms";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// In a bucket: how many seconds what is unused is kept for other readers [default: 3600]
+    /// In a bucket: seconds to keep unused objects for other readers [default: 3600]
     #[arg(long, value_name = "SECONDS")]
     grace: Option<u64>,
 }
@@ -62,7 +62,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
             && !driver.option_names().contains(&GRACE)
         {
             return Err(Failure::Usage {
-                message: format!("--grace is for stores in a bucket; {} is a {} store", path.display(), driver.name()),
+                message: format!(
+                    "--grace works only for stores in a bucket; {} is a {} store",
+                    path.display(),
+                    driver.name()
+                ),
                 hint: "omit --grace: other backends keep nothing for readers".to_owned(),
             });
         }

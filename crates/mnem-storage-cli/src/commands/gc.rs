@@ -15,8 +15,8 @@ use crate::{
 
 const EXAMPLES: &str = "\
 Removes every block that no head reaches. --keep names further blocks to keep, with all
-that they reach. The store is opened exclusively; exit status 11 means that another
-process has it open, or has written to it, if it is in a bucket.
+that they reach. The store is opened exclusively. Exit status 11: another process has
+the store open or, in a bucket, has written to it meanwhile; run gc again.
 
 gc fails, and removes nothing, if it might lose a live block: if the structure of the
 store is damaged (it is checked first); if there are no heads and no --keep; if a reached
@@ -32,7 +32,7 @@ its size: `compact` returns the free space. Resolving a CID prefix scans all CID
 Examples:
   mnem-store gc --dry-run --store animals.redb        count only
   mnem-store gc --store animals.redb && mnem-store compact --store animals.redb
-  mnem-store gc --keep CID --keep CID                 also keep these and what they reach";
+  mnem-store gc --keep CID --keep CID                 also keep these and all they reach";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -82,7 +82,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
     } else {
         if context.is_shared() {
             return Err(Failure::Usage {
-                message: "gc needs the store for itself".into(),
+                message: "gc needs exclusive access, so --sharing cannot be used".into(),
                 hint: "omit --sharing".into(),
             });
         }

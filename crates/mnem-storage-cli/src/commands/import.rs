@@ -41,7 +41,7 @@ not follow links: run `verify` to check that the graph is complete. --complete m
 roots heads only if the store then holds every block that they reach.
 
 --adopt stores the blocks in the order of the archive, in large commits: faster, and with
-less memory. Only a carlog store can do this. Everything else is as without it.
+less memory. Only a carlog store can do this. Checks, messages and heads are the same.
 
 Examples:
   mnem-store import animals.car --heads --store animals.redb
@@ -65,7 +65,7 @@ pub(crate) struct Args {
     /// Like --heads, but fail if a block that the roots reach is missing after the import
     #[arg(long)]
     complete: bool,
-    /// Keep the order of the archive, which is faster (only into a carlog store)
+    /// Store the blocks in the order of the archive, which is faster; only for carlog stores
     #[arg(long)]
     adopt: bool,
     /// Largest block to accept, such as 20000000, 20MB or 20MiB

@@ -10,7 +10,7 @@ use crate::{
 
 const EXAMPLES: &str = "\
 Prints one CID per line, in no particular order. Memory does not grow with the number of
-blocks.
+blocks, except for a store in a bucket.
 
 Examples:
   mnem-store ls --store memory.redb | wc -l

@@ -31,6 +31,7 @@ Exit status 4: some of the blocks are not in the store; the others are removed.
 Examples:
   mnem-store rm CID --store memory.redb
   mnem-store rm - --store memory.redb < dead.txt
+  export MNEM_STORE=memory.redb
   mnem-store rm CID && mnem-store import backup.car     repair a damaged block";
 
 #[derive(Debug, clap::Args)]

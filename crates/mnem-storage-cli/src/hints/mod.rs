@@ -77,10 +77,10 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
         }
         Failure::Import { source, max_block, typed, .. } => for_import(source, *max_block, typed, &store()),
         Failure::Copy { from, source: CopyError::Source(error), .. } if error.kind() == ErrorKind::NotAStore => {
-            let order = "give the source first, then the target: `mnem-store copy FROM TO`";
+            let order = "check the path of the source; the source comes first: `mnem-store copy FROM TO`";
             if from.exists() {
                 format!(
-                    "{order}; if the start of the store is lost, restore it from a backup, \
+                    "{order}; if the start of the store is damaged, restore it from a backup, \
                      or try `mnem-store copy --salvage`"
                 )
             } else {
@@ -142,7 +142,10 @@ fn for_collect(error: &CollectError, store: &str) -> String {
                     for_store(error, store)
                 )
             }
-            StoreError::MissingBlock { cid, linked_from: None } => for_missing_root(cid, store),
+            StoreError::MissingBlock { cid, linked_from: None } => format!(
+                "import an archive that holds the block; or, if it is of --keep, check its CID; \
+                 or, if it is a head, run `mnem-store heads rm {cid} --store {store}` to drop it"
+            ),
             error => for_store(error, store),
         },
         _ => "run the same command again to remove the rest".to_owned(),

@@ -31,11 +31,11 @@ pub(super) fn for_target(error: &StoreError, from: &Path, to: &Path, merges: boo
             )
         }
         StoreError::InvalidArgument { operation: "copy", .. } if merges => {
-            format!("run `mnem-store copy {} OTHER` to copy to another place", quoted(from))
+            format!("run `mnem-store copy {} OTHER` to copy to another path", quoted(from))
         }
         StoreError::InvalidArgument { operation: "copy", .. } => {
             format!(
-                "run `mnem-store copy {0} OTHER` to copy to another place, \
+                "run `mnem-store copy {0} OTHER` to copy to another path, \
                  or give --merge-heads to keep the heads of {1} that are not in {0}",
                 quoted(from),
                 quoted(to)
@@ -143,7 +143,7 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
                 .to_owned()
         }
         StoreError::InvalidArgument { operation: "open", .. } => {
-            "give another path, or omit the option if the message names one".to_owned()
+            "give another path, or change --backend, --format or the option that the message names".to_owned()
         }
         _ => in_doubt(store),
     }
@@ -249,7 +249,7 @@ fn for_nothing_there(store: &Path, typed: &str) -> String {
         return format!("omit the trailing slash, the store is a file: {}", quoted(&found));
     }
     if found.symlink_metadata().is_ok() && !is_empty_folder {
-        return "give the path of a store, or a path where nothing is for a new one; \
+        return "give the path of a store, or a path that does not exist yet for a new one; \
                 if a store was here, restore it from a backup, or try `mnem-store copy --salvage`"
             .to_owned();
     }

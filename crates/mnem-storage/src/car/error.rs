@@ -119,7 +119,7 @@ pub enum ImportError {
     },
     /// Every block was stored, but the links from the roots could not all be followed: a block is damaged, or not valid
     /// in its codec, or the store failed.
-    #[error("cannot tell whether the graph below the roots is complete ({kept}; the heads are unchanged)")]
+    #[error("cannot check whether the graph below the roots is complete ({kept}; the heads are unchanged)")]
     Unfollowed {
         /// The blocks that are in the store: every block of the archive.
         kept: Kept,

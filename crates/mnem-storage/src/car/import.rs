@@ -162,7 +162,7 @@ impl ImportOptions {
 /// ([`ImportReport::warnings`]).
 ///
 /// A block whose hash function this build cannot compute is a fault too. With [`ImportOptions::keep_unknown_hashes`] it
-/// is stored as it is and listed in the report; if the store or the archive has other bytes under the same CID, the
+/// is stored unchecked and listed in the report; if the store or the archive has other bytes under the same CID, the
 /// import fails.
 ///
 /// With [`ImportOptions::heads`], the roots become heads once all blocks are durable: in one commit that requires their

@@ -20,7 +20,7 @@
 //! let report = car::import(&other, &archive[..], &ImportOptions::new().heads(true), &mut mnem_storage::unwatched)?;
 //! assert_eq!((report.new, other.heads()?), (1, vec![op]));
 //!
-//! // An archive that was cut off: the error says where, and what is in the store all the same.
+//! // A truncated archive: the error says where it ends, and which blocks are in the store nevertheless.
 //! let error = car::import(&other, &archive[..archive.len() - 1], &ImportOptions::new(), &mut mnem_storage::unwatched).unwrap_err();
 //! assert_eq!(error.kind(), car::ImportErrorKind::CutOff);
 //! # Ok::<(), Box<dyn std::error::Error>>(())

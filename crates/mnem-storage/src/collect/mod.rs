@@ -270,7 +270,7 @@ fn collect_tuned(
     let heads = store.heads()?;
     if heads.is_empty() && options.keep.is_empty() {
         let reason =
-            "the store has no heads and nothing else is to be kept, so every block would be removed".to_owned();
+            "the store has no heads, and no blocks to keep are named, so every block would be removed".to_owned();
         return Err(StoreError::InvalidArgument { operation: "collect", reason }.into());
     }
     let mut report = CollectReport { heads, ..CollectReport::default() };

@@ -23,7 +23,7 @@ pub(super) struct Writer<'a> {
     /// Whether one write makes durable every block that the target listed before.
     covers: bool,
     /// Whether the target is known to have listed no block when the copy began. Then it is not asked whether it holds one: over a
-    /// network, each answer that a block is absent takes a request. A block that somebody else writes meanwhile is
+    /// network, each answer that a block is absent takes a request. A block that another caller writes meanwhile is
     /// counted as new.
     is_empty: bool,
     pub(super) report: &'a mut CopyReport,

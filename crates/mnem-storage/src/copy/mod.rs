@@ -112,12 +112,12 @@ pub fn copy(from: &dyn Store, to: &dyn Store, progress: OnProgress<'_>) -> Resul
 /// Copies every block, side table and head of `from` to `to`, and proves what the target then holds.
 ///
 /// *The source may be written to meanwhile.* The copy reads the heads first and then lists the blocks. In the end, the
-/// target holds everything that the source held when the copy began and that nobody deleted meanwhile, with the heads
+/// target holds everything that the source held when the copy began and that was not deleted meanwhile, with the heads
 /// of that time. If heads move and blocks are removed at the same time, as by a collection of the source, the copy
 /// begins again with the new heads, up to ten passes in all. What its heads reach is complete. [`CopyReport::promise`]
 /// says what was proved.
 ///
-/// *The target belongs to the copy.* Others may write to it meanwhile, but nobody may delete from it. The copy relies
+/// *The target belongs to the copy.* Others may write to it meanwhile, but must not delete from it. The copy relies
 /// on what the target lists, and looks up again what it writes.
 ///
 /// *The target may be an earlier copy.* Both listings are read side by side. Blocks that the target holds are neither

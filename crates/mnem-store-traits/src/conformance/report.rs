@@ -183,7 +183,7 @@ impl Report {
 
     /// The profiles that were not tested enough: no must-law failed, but the backend does not
     /// [conform](Self::conforms_to) either.
-    pub fn not_looked_at(&self) -> Vec<Profile> {
+    pub fn not_tested(&self) -> Vec<Profile> {
         let broken = self.broken();
         Profile::ALL.into_iter().filter(|profile| !broken.contains(profile) && !self.conforms(*profile)).collect()
     }
@@ -191,7 +191,7 @@ impl Report {
     /// The conclusion of the report, in one line.
     fn conclusion(&self) -> String {
         let names = |profiles: Vec<Profile>| profiles.iter().map(Profile::to_string).collect::<Vec<_>>().join(", ");
-        let (kept, broken, unseen) = (self.conforms_to(), self.broken(), self.not_looked_at());
+        let (kept, broken, unseen) = (self.conforms_to(), self.broken(), self.not_tested());
         let mut line = if kept.is_empty() { "nothing".to_owned() } else { names(kept) };
         if !broken.is_empty() {
             line += &format!("; breaks: {}", names(broken));
@@ -263,7 +263,7 @@ impl Report {
             "contract_version": self.contract_version,
             "seed": self.seed,
             "conforms_to": conforms_to,
-            "not_looked_at": self.not_looked_at().iter().map(Profile::to_string).collect::<Vec<_>>(),
+            "not_tested": self.not_tested().iter().map(Profile::to_string).collect::<Vec<_>>(),
             "passed": passed,
             "declined": declined,
             "failed": failed,

@@ -29,12 +29,12 @@ pub use service::ServiceFault;
 
 use crate::{Bytes, Cid, Store, StoreError};
 
-/// What a driver finds at a place.
+/// What a driver finds at a location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Probe {
     /// No store, and no obstacle to creating one.
     Absent,
-    /// A creation that was cut short. [`OpenOptions::create`] completes it.
+    /// An interrupted creation. [`OpenOptions::create`] completes it.
     Unfinished,
     /// A store of this driver, in a version that it may or may not know. It is not checked for damage.
     Store,
@@ -88,10 +88,10 @@ pub trait Driver: fmt::Debug + Send + Sync {
     /// The lock timeout unless [`OpenOptions::lock_wait`] is set.
     fn lock_wait(&self) -> std::time::Duration;
 
-    /// Whether the place asks for a *new* store of this driver: by its extension, its scheme, or a trailing separator.
+    /// Whether the location selects this driver for a *new* store: by its extension, its scheme, or a trailing separator.
     fn suits(&self, at: &Location) -> bool;
 
-    /// A place for one store, given a new folder for it alone. The conformance suite uses it.
+    /// A location for one store in a new folder of its own. The conformance suite uses it.
     ///
     /// # For implementers
     /// The default is a path in the folder, which is right if stores are files or folders.

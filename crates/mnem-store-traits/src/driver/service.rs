@@ -32,6 +32,8 @@ pub enum ServiceFault {
         source: Cause,
     },
     /// The service creates an object even if it exists. Two writers would overwrite each other.
-    #[error("the service ignores the condition that an object is absent (If-None-Match: *), so it cannot keep a store")]
+    #[error(
+        "the service does not support conditional creation of objects (If-None-Match: *), so it cannot hold a store"
+    )]
     NoCreateIfAbsent,
 }

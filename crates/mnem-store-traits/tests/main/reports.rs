@@ -91,7 +91,7 @@ fn the_reference_conforms_to_what_it_has() {
 
 /// The last line alone does not mislead a reader.
 #[test]
-fn the_last_line_says_what_is_broken_and_what_was_not_looked_at() {
+fn the_last_line_says_what_is_broken_and_what_was_not_tested() {
     let report = run(Memory(Shape::CannotOpen), &Options::default().only("heads::update_adds_a_head"));
     let last = report.to_string().lines().last().map(str::to_owned).unwrap_or_default();
     let begins = "memory conforms to (contract version 2): nothing; breaks: heads; not tested: blocks, store, ";

@@ -305,7 +305,7 @@ fn text(answer: &Answer<'_>) -> String {
     } else {
         lines.push(format!("proved   the copy holds everything present at the start: {blocks}"));
         lines.push(format!(
-            "proved   the copy has the heads of the start: {}",
+            "proved   the copy has the heads that the source had at the start: {}",
             counted(report.heads.len() as u64, "head")
         ));
     }

@@ -82,7 +82,7 @@ fn text(answer: &Answer<'_>) -> String {
     lines.push(format!("proved   the heads of the copy reach {}{whole}", counted(copied.blocks, "block")));
     let heads = counted(copied.heads.len() as u64, "head");
     let others = if copied.heads_merged.is_empty() { " and no others" } else { "" };
-    lines.push(format!("proved   the copy has the heads of the start{others}: {heads}"));
+    lines.push(format!("proved   the copy has the heads that the source had at the start{others}: {heads}"));
     lines.extend(lines_of_heads(copied));
     lines.join("\n")
 }

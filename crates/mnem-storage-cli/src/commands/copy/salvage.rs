@@ -114,10 +114,18 @@ fn refused(args: &Args, error: CopyError) -> Failure {
             },
         },
         CopyError::Target(target) if target.kind() == ErrorKind::InvalidArgument => Failure::Refused {
-            message: format!("cannot salvage into {}: {target}", args.to.display()),
+            message: format!("cannot salvage into {}: {}", args.to.display(), reason_alone(target)),
             hint: format!("run `mnem-store copy --salvage {} NEW` with a path that does not exist", quoted(&args.from)),
         },
         _ => failed(args, error),
+    }
+}
+
+/// The reason without the name of the operation, which the message has already.
+fn reason_alone(error: &StoreError) -> String {
+    match error {
+        StoreError::InvalidArgument { reason, .. } => reason.clone(),
+        error => error.to_string(),
     }
 }
 
