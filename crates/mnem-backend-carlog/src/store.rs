@@ -3,8 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use mnem_store_traits::{
-    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, Durability, HeadChange, HeadsCapabilities, OnBlock,
-    OpHeadsStore, SideTable, Store, StoreError, WriteBatch,
+    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, Durability, HeadChange, HeadsCapabilities, IsDead,
+    OnBlock, OpHeadsStore, SideTable, Store, StoreError, Swept, WriteBatch,
     backend::{check_block, check_read, check_size, drain_checked},
     driver::{FileIdentity, Reclaimed, StoreInfo},
 };
@@ -182,6 +182,16 @@ impl Blockstore for CarlogStore {
         let deletes = cids.collect::<Result<Vec<_>, _>>()?;
         let delete = |cids: &[Cid]| submit(&self.handle, "delete", Work { deletes: cids.to_vec(), ..Work::default() });
         deletes.chunks(DELETES_MAX).try_for_each(delete)
+    }
+
+    /// A delete is a record of the log, so a pass over the blocks would save nothing.
+    fn sweep(
+        &self,
+        _after: Option<&Cid>,
+        _up_to: Option<&Cid>,
+        _is_dead: &mut IsDead<'_>,
+    ) -> Result<Option<Swept>, StoreError> {
+        Ok(None)
     }
 
     fn capabilities(&self) -> Capabilities {
