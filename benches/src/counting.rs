@@ -7,8 +7,8 @@ use std::sync::{
 };
 
 use mnem_store_traits::{
-    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, HeadsCapabilities, OnBlock, OpHeadsStore, SideTable,
-    Store, StoreError, WriteBatch,
+    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, HeadsCapabilities, IsDead, OnBlock, OpHeadsStore,
+    SideTable, Store, StoreError, Swept, WriteBatch,
 };
 
 /// A store that counts the calls that must be durable when they return: puts, deletes, head changes and commits.
@@ -78,6 +78,15 @@ impl<S: Store> Blockstore for Counting<S> {
 
     fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
         self.write().delete_many(cids)
+    }
+
+    fn sweep(
+        &self,
+        after: Option<&Cid>,
+        up_to: Option<&Cid>,
+        is_dead: &mut IsDead<'_>,
+    ) -> Result<Option<Swept>, StoreError> {
+        self.write().sweep(after, up_to, is_dead)
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use mnem_store_traits::{
-    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, OnBlock, StoreError,
+    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, IsDead, OnBlock, StoreError, Swept,
     backend::{check_block, check_size, drain_checked, pages},
 };
 
@@ -113,6 +113,16 @@ impl Blockstore for BucketStore {
             submit(&self.handle, "delete_many", Work { deletes: deletes.to_vec(), ..Work::default() })?;
         }
         Ok(())
+    }
+
+    /// A delete is a record of the log, so a pass over the blocks would save nothing.
+    fn sweep(
+        &self,
+        _after: Option<&Cid>,
+        _up_to: Option<&Cid>,
+        _is_dead: &mut IsDead<'_>,
+    ) -> Result<Option<Swept>, StoreError> {
+        Ok(None)
     }
 
     fn capabilities(&self) -> Capabilities {

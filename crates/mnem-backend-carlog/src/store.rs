@@ -3,8 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use mnem_store_traits::{
-    Blocks, Blockstore, Bytes, Capabilities, Cause, Cid, CidIter, Cids, Durability, HeadChange, HeadsCapabilities,
-    OnBlock, OpHeadsStore, Outcome, SideTable, Store, StoreError, WriteBatch,
+    Blocks, Blockstore, Bytes, Capabilities, Cause, Cid, CidIter, Cids, Durability, HeadChange, HeadsCapabilities, IsDead,
+    OnBlock, OpHeadsStore, Outcome, SideTable, Store, StoreError, Swept, WriteBatch,
     backend::{check_block, check_read, check_size, drain_checked},
     driver::{FileIdentity, Reclaimed, StoreInfo},
 };
@@ -184,6 +184,16 @@ impl Blockstore for CarlogStore {
         let mut chunks = deletes.chunks(DELETES_MAX);
         chunks.next().map_or(Ok(()), delete)?;
         chunks.try_for_each(delete).map_err(in_part)
+    }
+
+    /// A delete is a record of the log, so a pass over the blocks would save nothing.
+    fn sweep(
+        &self,
+        _after: Option<&Cid>,
+        _up_to: Option<&Cid>,
+        _is_dead: &mut IsDead<'_>,
+    ) -> Result<Option<Swept>, StoreError> {
+        Ok(None)
     }
 
     fn capabilities(&self) -> Capabilities {

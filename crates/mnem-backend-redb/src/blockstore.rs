@@ -3,7 +3,7 @@
 use std::{iter, ops::Bound, sync::Arc};
 
 use mnem_store_traits::{
-    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, StoreError,
+    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, IsDead, StoreError, Swept,
     backend::{check_block, check_size, drain_checked, pages},
 };
 use redb::{ReadableTable, TableHandle};
@@ -16,6 +16,7 @@ use crate::{
         lenient::{Listing, read_keys},
         nearby::Stored,
         rows::{Row, sorted_rows},
+        sweep::Sweep,
     },
     error::At,
     handle::Handle,
@@ -162,6 +163,27 @@ impl Blockstore for Handle {
         self.writer.write(operation, Change::Delete(keys))
     }
 
+    /// Sweeps in one transaction: a scan that rewrites each page once.
+    fn sweep(
+        &self,
+        after: Option<&Cid>,
+        up_to: Option<&Cid>,
+        is_dead: &mut IsDead<'_>,
+    ) -> Result<Option<Swept>, StoreError> {
+        let keys = [after, up_to].map(|cid| cid.map(Key::of));
+        let [after, up_to] = keys.each_ref().map(Option::as_deref);
+        let range = (after.map_or(Bound::Unbounded, Bound::Excluded), up_to.map_or(Bound::Unbounded, Bound::Included));
+        let at = self.file().at("sweep");
+        let mut sweep = Sweep::new(is_dead);
+        let swept = self.writer.alone(at.operation, |transaction| {
+            let mut objects = transaction.open_table(self.file().layout.objects()).map_err(|error| at.redb(error))?;
+            sweep.run(&mut objects, range).map_err(|error| at.redb(error))?;
+            sweep.outcome(at, TableHandle::name(&objects))
+        });
+        sweep.resume_panic();
+        swept.map(Some)
+    }
+
     fn capabilities(&self) -> Capabilities {
         Capabilities::WEAKEST
             .with_put_durability(self.claim())
@@ -212,6 +234,14 @@ macro_rules! forward_blockstore {
             }
             fn delete_many(&self, cids: &mut mnem_store_traits::Cids<'_>) -> Result<(), StoreError> {
                 self.handle.delete_many(cids)
+            }
+            fn sweep(
+                &self,
+                after: Option<&Cid>,
+                up_to: Option<&Cid>,
+                is_dead: &mut mnem_store_traits::IsDead<'_>,
+            ) -> Result<Option<mnem_store_traits::Swept>, StoreError> {
+                self.handle.sweep(after, up_to, is_dead)
             }
             fn capabilities(&self) -> mnem_store_traits::Capabilities {
                 self.handle.capabilities()

@@ -49,15 +49,6 @@ fn a_removal_of_many_removes_exactly_these_wherever_they_lie() {
     let block = |n: u64| large_block(n, 20 + n as usize % 700);
     store.put_many(&mut (0..BLOCKS).map(|n| Ok(block(n)))).expect("put_many");
     let listed: Vec<Cid> = store.cids().expect("cids").map(|cid| cid.expect("a CID")).collect();
-    // Neighbouring rows, then rows with ever larger gaps between them, then none.
-    let goes = |row: usize| match row {
-        0..500 => row != 250,
-        500..900 => row.is_multiple_of(2),
-        900..1500 => row % 20 == 7,
-        1500..2500 => row.is_multiple_of(90),
-        2500..2700 => row >= 2600,
-        _ => false,
-    };
     let gone: Vec<Cid> = (0..listed.len()).filter(|row| goes(*row)).map(|row| listed[row]).collect();
     let absent = (BLOCKS..BLOCKS + 500).map(|n| block(n).0);
     let named: Vec<Cid> = gone.iter().rev().copied().chain(absent).chain(gone[..40].iter().copied()).collect();
@@ -72,6 +63,74 @@ fn a_removal_of_many_removes_exactly_these_wherever_they_lie() {
     // None of them is left to remove.
     store.delete_many(&mut named.into_iter().map(Ok)).expect("delete_many");
     assert_eq!(store.cids().expect("cids").count(), left.len());
+}
+
+/// The rows that a test removes: neighbours, then rows with ever larger gaps between them, then none.
+fn goes(row: usize) -> bool {
+    match row {
+        0..500 => row != 250,
+        500..900 => row.is_multiple_of(2),
+        900..1500 => row % 20 == 7,
+        1500..2500 => row.is_multiple_of(90),
+        2500..2700 => row >= 2600,
+        _ => false,
+    }
+}
+
+/// Sweeps in parts of very different sizes, while another thread reads.
+#[test]
+fn sweeps_remove_exactly_the_dead_rows_of_their_parts() {
+    let store = FakeMedium::options().open_medium(FakeMedium::default(), "medium").expect("create");
+    let block = |n: u64| large_block(n, 20 + n as usize % 700);
+    store.put_many(&mut (0..BLOCKS).map(|n| Ok(block(n)))).expect("put_many");
+    let listed: Vec<Cid> = store.cids().expect("cids").map(|cid| cid.expect("a CID")).collect();
+    let place: BTreeMap<Cid, usize> = listed.iter().copied().zip(0..).collect();
+    let (mut expected, mut begin, mut reads) = (listed.clone(), 0_usize, 0);
+    for end in [1, 40, 700, 701, 1600, 2999, 3000] {
+        let (after, up_to) = (begin.checked_sub(1).map(|n| &listed[n]), listed.get(end - 1));
+        let up_to = up_to.filter(|_| end < listed.len());
+        let mut shown = Vec::new();
+        let swept = store.sweep(after, up_to, &mut |cid| {
+            shown.push(place[cid]);
+            if shown.len() % 300 == 1 {
+                // No reader waits for the sweep, and none sees half of it.
+                let there = std::thread::scope(|scope| {
+                    let list = || store.cids().expect("cids").map(|cid| cid.expect("a CID")).collect::<Vec<Cid>>();
+                    let reader = scope.spawn(list);
+                    reader.join().expect("the reader")
+                });
+                assert_eq!(expected, there);
+                reads += 1;
+            }
+            goes(place[cid])
+        });
+        let swept = swept.expect("sweep").expect("redb sweeps");
+        assert_eq!(shown, Vec::from_iter(begin..end));
+        let dead: Vec<usize> = (begin..end).filter(|row| goes(*row)).collect();
+        assert_eq!((swept.blocks, swept.removed), ((end - begin) as u64, dead.len() as u64));
+        expected.retain(|cid| !dead.contains(&place[cid]));
+        let left: Vec<Cid> = store.cids().expect("cids").map(|cid| cid.expect("a CID")).collect();
+        assert!(left == expected, "{} are left, and {} should be", left.len(), expected.len());
+        begin = end;
+    }
+    assert!(reads > 5);
+    for (cid, data) in (0..BLOCKS).map(block) {
+        let expected = (!goes(place[&cid])).then_some(data);
+        assert_eq!(store.get(&cid).expect("get"), expected);
+    }
+}
+
+/// A sweep that finds nothing dead writes and syncs nothing.
+#[test]
+fn a_sweep_without_dead_blocks_writes_nothing() {
+    let medium = FakeMedium::default();
+    let store = FakeMedium::options().open_medium(medium.clone(), "medium").expect("create");
+    store.put_many(&mut (0..500).map(|n| Ok(large_block(n, 300)))).expect("put_many");
+    let calls = || [Call::Write, Call::Sync].map(|call| medium.count(call));
+    let before = calls();
+    let swept = store.sweep(None, None, &mut |_| false).expect("sweep").expect("redb sweeps");
+    assert_eq!((swept.blocks, swept.removed, swept.removed_bytes), (500, 0, 0));
+    assert_eq!(calls(), before);
 }
 
 /// A removal reads ahead to find out whether neighbours go too, but not over hundreds of large blocks that stay.

@@ -117,6 +117,32 @@ fn tables_of_other_types_are_not_a_store() {
     assert_eq!(kind_of(OpenOptions::new().open(&place.path)), ErrorKind::NotAStore);
 }
 
+/// The scan has passed all blocks by then.
+#[test]
+fn a_sweep_that_meets_a_key_that_is_no_cid_removes_nothing() {
+    let place = place();
+    let blocks: Vec<_> = (0..50).map(block).collect();
+    create(&place.path).put_many(&mut blocks.iter().cloned().map(Ok)).expect("put_many");
+    with_redb(&place.path, |transaction| {
+        let objects: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("objects");
+        let mut table = transaction.open_table(objects).expect("objects");
+        table.insert(&b"\xff is no CID"[..], &b"data"[..]).expect("insert");
+    });
+    let store = open(&place.path);
+    let mut shown = 0;
+    let error = store.sweep(None, None, &mut |_| {
+        shown += 1;
+        true
+    });
+    assert_eq!((error.unwrap_err().kind(), shown), (ErrorKind::Damaged, 50));
+    for (cid, data) in blocks {
+        assert_eq!(store.get(&cid).expect("get"), Some(data));
+    }
+    // The damage is in the row, not in the handle.
+    let (cid, data) = block(100);
+    store.put(&cid, data).expect("put");
+}
+
 #[test]
 fn heads_changed_behind_the_checksum_are_damage() {
     let place = place();

@@ -42,6 +42,8 @@ pub enum Act {
     Delete(usize),
     /// `delete_many`.
     DeleteMany(Vec<usize>),
+    /// `sweep` of the whole store; `delete_many` if the store cannot sweep.
+    Sweep(Vec<usize>),
     /// One write of a side table.
     Rows {
         /// The number of the table in [`TABLES`].
@@ -151,7 +153,7 @@ impl Act {
     pub fn deletes(&self) -> &[usize] {
         match self {
             Self::Delete(n) => std::slice::from_ref(n),
-            Self::DeleteMany(blocks) => blocks,
+            Self::DeleteMany(blocks) | Self::Sweep(blocks) => blocks,
             _ => &[],
         }
     }
@@ -220,6 +222,13 @@ impl Act {
             Self::ChangeHeads(change) => change.perform(store, heads),
             Self::Delete(n) => store.delete(&cid(n)),
             Self::DeleteMany(blocks) => store.delete_many(&mut blocks.iter().map(|n| Ok(cid(n)))),
+            Self::Sweep(blocks) => {
+                let dead: Vec<Cid> = blocks.iter().map(cid).collect();
+                match store.sweep(None, None, &mut |cid| dead.contains(cid))? {
+                    Some(_) => Ok(()),
+                    None => store.delete_many(&mut dead.into_iter().map(Ok)),
+                }
+            }
             Self::Rows { table, puts, deletes } => {
                 let key = |key: &u8| Bytes::copy_from_slice(&[*key]);
                 let puts: Vec<_> = puts.iter().map(|(k, v)| (key(k), value(*v))).collect();

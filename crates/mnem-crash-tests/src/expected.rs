@@ -154,7 +154,7 @@ impl Expected {
         let Some(states) = &mut self.states else { return };
         match act {
             // A deletion of many blocks may end halfway.
-            Act::DeleteMany(blocks) => {
+            Act::DeleteMany(blocks) | Act::Sweep(blocks) => {
                 blocks.iter().for_each(|n| states.extend(applied(states, &Act::Delete(*n))));
             }
             act if act.writes() => states.extend(applied(states, act)),

@@ -95,9 +95,10 @@ impl Habits {
             7..=11 => self.commit(pool, visible, chance),
             12..=14 => Act::ChangeHeads(Heads { new: other_heads(chance), gone: Gone::any(chance) }),
             15..=16 => deletable(visible, chance).map_or_else(|| Act::Put(any(chance)), Act::Delete),
-            17..=18 => {
+            way @ 17..=18 => {
                 let blocks: BTreeSet<usize> = (0..4).filter_map(|_| deletable(visible, chance)).collect();
-                Act::DeleteMany(blocks.into_iter().collect())
+                let blocks = blocks.into_iter().collect();
+                if way == 17 { Act::DeleteMany(blocks) } else { Act::Sweep(blocks) }
             }
             19 if self.upkeep > 0 => Act::Tend(chance.below(self.upkeep)),
             _ => self.rows(chance),

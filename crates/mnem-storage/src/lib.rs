@@ -67,9 +67,9 @@ pub use mnem_ann_persist as knn;
 pub use mnem_store_traits::{
     BatchPut, Blocks, Blockstore, BlockstoreExt, Buffered, Bytes, Capabilities, Cause, Cid, CidIter, Cids, Component,
     DAG_CBOR, DAG_JSON, DAG_PB, DagCborError, Durability, ErrorKind, FetchAhead, HashFunction, HeadChange,
-    HeadsCapabilities, KeyIter, LinkSupport, MemoryStore, MissingLink, OnBlock, OpHeadsStore, Outcome, RAW, Retry,
-    SideTable, Store, StoreError, Walk, WriteBatch, cid, cid_from_bytes, cid_of, codec_name, driver, from_dag_cbor,
-    is_checkable, is_opaque, link_support, links, supported_hashes,
+    HeadsCapabilities, IsDead, KeyIter, LinkSupport, MemoryStore, MissingLink, OnBlock, OpHeadsStore, Outcome, RAW,
+    Retry, SideTable, Store, StoreError, Swept, Walk, WriteBatch, cid, cid_from_bytes, cid_of, codec_name, driver,
+    from_dag_cbor, is_checkable, is_opaque, link_support, links, supported_hashes,
 };
 
 pub use collect::{CollectError, CollectOptions, CollectReport, DeadIndex, collect};

@@ -56,6 +56,12 @@ pub(crate) const COLLECT_BATCH_BLOCKS_MIN: usize = 64;
 /// The most blocks that a collection removes in one durable call.
 pub(crate) const COLLECT_BATCH_BLOCKS_MAX: usize = 8192;
 
+/// The blocks of a part that a collection sweeps at least in one durable call. Their last CID is remembered.
+pub(crate) const COLLECT_PART_BLOCKS: usize = 256;
+
+/// The most blocks that a collection sweeps in one durable call, dead or not.
+pub(crate) const COLLECT_SWEEP_BLOCKS_MAX: usize = 65_536;
+
 /// Blocks that wait to be followed in a collection, as a rule: 18 MiB of their CIDs.
 pub(crate) const COLLECT_WAITING_BLOCKS_MAX: usize = 1 << 19;
 

@@ -20,6 +20,32 @@ pub type Cids<'a> = dyn Iterator<Item = Result<Cid, StoreError>> + 'a;
 /// hold the block.
 pub type OnBlock<'a> = dyn FnMut(usize, Option<Bytes>) -> ControlFlow<()> + 'a;
 
+/// The argument of [`Blockstore::sweep`]: whether a block is to be removed.
+pub type IsDead<'a> = dyn FnMut(&Cid) -> bool + 'a;
+
+/// The counts of a [`Blockstore::sweep`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Swept {
+    /// Blocks in the part.
+    pub blocks: u64,
+    /// Blocks that were removed.
+    pub removed: u64,
+    /// Bytes of the removed blocks.
+    pub removed_bytes: u64,
+}
+
+impl Swept {
+    /// Counts a block of this length, which is removed if it is dead. For implementers.
+    pub fn count(&mut self, block_bytes: u64, is_dead: bool) {
+        self.blocks += 1;
+        if is_dead {
+            self.removed += 1;
+            self.removed_bytes += block_bytes;
+        }
+    }
+}
+
 /// Immutable bytes, each named by its CID.
 ///
 /// *Durable* means that a write survives a power cut once the call returned `Ok`. *Visible* means that a read through
@@ -294,6 +320,42 @@ pub trait Blockstore: Send + Sync + Debug {
             self.delete(&cid)?;
         }
         Ok(())
+    }
+
+    /// Removes the dead blocks of one part of the store, in a single pass and one durable call. The part consists of the
+    /// blocks that [`cids`](Self::cids) lists after `after`, or from the first, up to and including `up_to`, or to the
+    /// last. `is_dead` decides about each of them.
+    ///
+    /// `None` means that the store has no such pass: nothing was removed, and `is_dead` was not called. Then list the
+    /// blocks, and remove them with [`delete_many`](Self::delete_many). [Deleting](Self::delete) is for garbage
+    /// collection.
+    ///
+    /// # Caller's promise
+    /// `is_dead` does not use the store, which may hold its locks. Callers bound the part: the store may hold all its
+    /// changes in memory.
+    ///
+    /// # Contract
+    /// - Each block of the part is shown once, and no other. After `Ok`, no read finds any block for which `is_dead`
+    ///   returned `true`; all others stay. The counts are those of this call. Parts that follow each other have every
+    ///   block between them exactly once: such a store always lists in the same order. Law:
+    ///   `sweep_removes_the_dead_blocks_of_its_part`.
+    /// - The removal is durable. Law: `sweep_survives_reopen`.
+    /// - A panic of `is_dead` reaches the caller, removes nothing, and leaves the store usable. Law:
+    ///   `panicking_sweep_removes_nothing`.
+    ///
+    /// # Errors
+    /// As [`delete`](Self::delete). After a storage error, some of the dead blocks may be gone; repeating the call is
+    /// safe.
+    ///
+    /// # For implementers
+    /// The default is `None`. Override it if the store can look at its blocks in order and remove some on the way.
+    fn sweep(
+        &self,
+        _after: Option<&Cid>,
+        _up_to: Option<&Cid>,
+        _is_dead: &mut IsDead<'_>,
+    ) -> Result<Option<Swept>, StoreError> {
+        Ok(None)
     }
 
     /// The promises of this store beyond the minimum.

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use cid::Cid;
 
 use crate::{
-    Blocks, Blockstore, Capabilities, CidIter, Cids, Durability, HeadsCapabilities, OnBlock, OpHeadsStore, SideTable,
-    Store, StoreError, WriteBatch, backend::drain_checked, check,
+    Blocks, Blockstore, Capabilities, CidIter, Cids, Durability, HeadsCapabilities, IsDead, OnBlock, OpHeadsStore,
+    SideTable, Store, StoreError, Swept, WriteBatch, backend::drain_checked, check,
 };
 
 const BACKEND: &str = "buffered";
@@ -397,6 +397,16 @@ impl<S: Store> Blockstore for Buffered<S> {
             staged.drop_requirement(cid);
         }
         Ok(())
+    }
+
+    /// Listings of staged blocks are in no order.
+    fn sweep(
+        &self,
+        _after: Option<&Cid>,
+        _up_to: Option<&Cid>,
+        _is_dead: &mut IsDead<'_>,
+    ) -> Result<Option<Swept>, StoreError> {
+        self.read("sweep").map(|_| None)
     }
 
     fn capabilities(&self) -> Capabilities {

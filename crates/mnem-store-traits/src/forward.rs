@@ -8,8 +8,8 @@ use bytes::Bytes;
 use cid::Cid;
 
 use crate::{
-    Blocks, Blockstore, Capabilities, CidIter, Cids, HeadsCapabilities, KeyIter, OnBlock, OpHeadsStore, SideTable,
-    Store, StoreError, WriteBatch,
+    Blocks, Blockstore, Capabilities, CidIter, Cids, HeadsCapabilities, IsDead, KeyIter, OnBlock, OpHeadsStore,
+    SideTable, Store, StoreError, Swept, WriteBatch,
 };
 
 macro_rules! forward {
@@ -47,6 +47,14 @@ macro_rules! forward {
             }
             fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
                 (**self).delete_many(cids)
+            }
+            fn sweep(
+                &self,
+                after: Option<&Cid>,
+                up_to: Option<&Cid>,
+                is_dead: &mut IsDead<'_>,
+            ) -> Result<Option<Swept>, StoreError> {
+                (**self).sweep(after, up_to, is_dead)
             }
             fn capabilities(&self) -> Capabilities {
                 (**self).capabilities()

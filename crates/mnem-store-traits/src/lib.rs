@@ -39,7 +39,7 @@ mod typed;
 mod walk;
 
 pub use batch::{BatchPut, HeadChange, WriteBatch};
-pub use blockstore::{Blocks, Blockstore, CidIter, Cids, OnBlock};
+pub use blockstore::{Blocks, Blockstore, CidIter, Cids, IsDead, OnBlock, Swept};
 pub use buffered::Buffered;
 pub use bytes::Bytes;
 pub use capabilities::{Capabilities, Durability, HeadsCapabilities};

@@ -14,8 +14,8 @@ use bytes::Bytes;
 use cid::Cid;
 
 use crate::{
-    Blocks, Blockstore, Capabilities, CidIter, Cids, HeadChange, HeadsCapabilities, KeyIter, OpHeadsStore, SideTable,
-    Store, StoreError, WriteBatch,
+    Blocks, Blockstore, Capabilities, CidIter, Cids, HeadChange, HeadsCapabilities, IsDead, KeyIter, OpHeadsStore,
+    SideTable, Store, StoreError, Swept, WriteBatch,
     backend::{drain_checked, pages},
     check,
     limits::BLOCK_BYTES_EVERY_BACKEND,
@@ -162,6 +162,33 @@ impl Blockstore for MemoryStore {
             content.blocks.remove(cid);
         }
         Ok(())
+    }
+
+    fn sweep(
+        &self,
+        after: Option<&Cid>,
+        up_to: Option<&Cid>,
+        is_dead: &mut IsDead<'_>,
+    ) -> Result<Option<Swept>, StoreError> {
+        let (start, end) =
+            (after.map_or(Bound::Unbounded, Bound::Excluded), up_to.map_or(Bound::Unbounded, Bound::Included));
+        let mut swept = Swept::default();
+        // A range that ends before it begins panics.
+        if after.zip(up_to).is_some_and(|(after, up_to)| up_to <= after) {
+            return self.read("sweep").map(|_| Some(swept));
+        }
+        let mut part = Vec::new();
+        part.extend(self.read("sweep")?.blocks.range((start, end)).map(|(cid, data)| (*cid, data.len() as u64)));
+        part.retain(|(cid, block_bytes)| {
+            let dead = is_dead(cid);
+            swept.count(*block_bytes, dead);
+            dead
+        });
+        let mut content = self.write("sweep")?;
+        for (cid, _) in &part {
+            content.blocks.remove(cid);
+        }
+        Ok(Some(swept))
     }
 
     fn capabilities(&self) -> Capabilities {

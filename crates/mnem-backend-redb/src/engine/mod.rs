@@ -20,5 +20,6 @@ pub(crate) mod reader;
 pub(crate) mod rows;
 pub(crate) mod session;
 pub(crate) mod snapshot;
+pub(crate) mod sweep;
 pub(crate) mod verified;
 pub(crate) mod writer;

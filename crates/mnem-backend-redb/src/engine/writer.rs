@@ -33,8 +33,13 @@ const SHARED: &str = "commit";
 /// One result per change, in order.
 type Results = Vec<Result<(), StoreError>>;
 
-/// A change stopped the shared transaction for another reason than the content of the store. Nothing was committed.
-struct Aborted(StoreError);
+/// A transaction that committed nothing.
+enum Unfinished {
+    /// It could not begin, or redb panicked.
+    NotRun(StoreError),
+    /// A change stopped it for another reason than the content of the store.
+    Aborted(StoreError),
+}
 
 /// Writes to a file, one transaction at a time, and keeps its reader up to date.
 pub(crate) struct Writer {
@@ -102,58 +107,76 @@ impl Writer {
     fn run(&self, requests: &[Request]) -> Results {
         match self.transact(requests) {
             Ok(results) => results,
-            Err(Aborted(_)) if requests.len() > 1 => {
+            Err(Unfinished::Aborted(_)) if requests.len() > 1 => {
                 requests.iter().flat_map(|alone| self.run(slice::from_ref(alone))).collect()
             }
-            Err(Aborted(error)) => vec![Err(error)],
+            Err(Unfinished::Aborted(error) | Unfinished::NotRun(error)) => vec![Err(error); requests.len()],
         }
     }
 
     /// Applies the changes in one transaction, in order. A refused change leaves the others in effect.
-    fn transact(&self, requests: &[Request]) -> Result<Results, Aborted> {
+    fn transact(&self, requests: &[Request]) -> Result<Results, Unfinished> {
         let operation = if let [alone] = requests { alone.operation } else { SHARED };
         let gate = &self.file().gate;
         if gate.check_writable(operation).is_err() {
             return Ok(requests.iter().map(|request| gate.check_writable(request.operation)).collect());
         }
-        let all = |error: StoreError| Ok(vec![Err(error); requests.len()]);
-        if let Err(error) = self.file().release(operation) {
-            return all(error);
-        }
-        // Drop the cached snapshot first: only later reads would use it, and the transaction could not reuse the pages
-        // that it pins.
         let deletes = requests.iter().any(|request| request.change.deletes());
         let stale = if deletes { Invalidate::Generation } else { Invalidate::Snapshot };
-        self.reader.invalidate(stale);
-        let mut transaction = match self.begin(operation) {
-            Ok(transaction) => ManuallyDrop::new(transaction),
-            Err(error) => return all(error),
+        let (results, ended) = self.within(operation, stale, |transaction| self.apply(requests, transaction))?;
+        let ended = match ended {
+            Ok(false) => self.settle(operation, &results),
+            ended => ended.map(|_| ()),
         };
+        match ended {
+            Ok(()) => Ok(results),
+            Err(error) => Ok(self.unsettled(results, operation, &error)),
+        }
+    }
+
+    /// Deletes in a transaction of its own. `apply` returns whether it wrote anything; after an error nothing is
+    /// committed. It runs in the calling thread, and no other write runs meanwhile.
+    pub(crate) fn alone<T>(
+        &self,
+        operation: &'static str,
+        apply: impl FnOnce(&WriteTransaction) -> Result<(T, bool), StoreError>,
+    ) -> Result<T, StoreError> {
+        let _alone = self.lock();
+        self.file().gate.check_writable(operation)?;
+        match self.within(operation, Invalidate::Generation, apply) {
+            Ok((value, Ok(true))) => Ok(value),
+            Ok((value, Ok(false))) => self.file().settle(operation).map(|()| value),
+            Ok((_, Err(error))) | Err(Unfinished::NotRun(error) | Unfinished::Aborted(error)) => Err(error),
+        }
+    }
+
+    /// Runs a transaction. Returns the result of `apply`, and whether anything was committed, or the error of the
+    /// commit.
+    fn within<T>(
+        &self,
+        operation: &'static str,
+        stale: Invalidate,
+        apply: impl FnOnce(&WriteTransaction) -> Result<(T, bool), StoreError>,
+    ) -> Result<(T, Result<bool, StoreError>), Unfinished> {
+        self.file().release(operation).map_err(Unfinished::NotRun)?;
+        // Drop the cached snapshot first: only later reads would use it, and the transaction could not reuse the pages
+        // that it pins.
+        self.reader.invalidate(stale);
+        let mut transaction = ManuallyDrop::new(self.begin(operation).map_err(Unfinished::NotRun)?);
         let applied = contain(|| {
             self.prepare(operation, &mut transaction)?;
-            self.apply(requests, &transaction)
+            apply(&transaction)
         });
-        let applied = match applied {
-            Ok(applied) => applied,
-            Err(panic) => return all(self.reader.panicked(operation, panic)),
-        };
+        let applied = applied.map_err(|panic| Unfinished::NotRun(self.reader.panicked(operation, panic)))?;
         let transaction = ManuallyDrop::into_inner(transaction);
         match applied {
-            Ok((results, wrote)) => {
-                let ended = match wrote {
-                    true => self.commit(operation, transaction, stale),
-                    false => self.abort(operation, transaction).and_then(|()| self.settle(operation, &results)),
-                };
-                match ended {
-                    Ok(()) => Ok(results),
-                    Err(error) => Ok(self.unsettled(results, operation, &error)),
-                }
-            }
+            Ok((value, true)) => Ok((value, self.commit(operation, transaction, stale).map(|()| true))),
+            Ok((value, false)) => Ok((value, self.abort(operation, transaction).map(|()| false))),
             Err(error) => {
                 // The caller gets the cause; the error of a failed abort is in the poison.
                 let _ = self.abort(operation, transaction);
                 self.file().poison_if_failed(&error);
-                Err(Aborted(error))
+                Err(Unfinished::Aborted(error))
             }
         }
     }

@@ -77,6 +77,7 @@ fn operation(act: &Act) -> &'static str {
         Act::Rows { .. } => "write a side table",
         Act::Delete(_) => "delete",
         Act::DeleteMany(_) => "delete_many",
+        Act::Sweep(_) => "sweep",
         Act::Open { .. } => "open",
         Act::Close => "close",
         Act::Tend(COMPACT) => "compact",

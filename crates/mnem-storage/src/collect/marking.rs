@@ -7,6 +7,7 @@ use mnem_store_traits::{Cid, FetchAhead, Store, StoreError, is_opaque, links};
 use super::{
     CollectError, CollectReport, Ended,
     marks::{Marks, Reached, is_followed},
+    parts::Parts,
     pending::Pending,
 };
 use crate::{
@@ -128,16 +129,19 @@ fn lend_links(store: &dyn Store, cid: &Cid) -> Result<Option<Vec<Cid>>, StoreErr
     found.transpose()
 }
 
-/// Lists the blocks of the store, for [`Marks`].
+/// Lists the blocks of the store, for [`Marks`] and [`Parts`].
 pub(super) fn list(
     store: &dyn Store,
     marks: &mut Marks,
+    parts: &mut Parts,
     report: &mut CollectReport,
     progress: OnProgress<'_>,
 ) -> Result<(), Ended> {
     let mut done = Progress::of(Stage::Counting);
     for cid in store.cids()? {
-        marks.list(&cid?);
+        let cid = cid?;
+        marks.list(&cid);
+        parts.list(&cid);
         done.blocks += 1;
         report.blocks = done.blocks;
         if let ControlFlow::Break(()) = progress(done) {
@@ -145,5 +149,6 @@ pub(super) fn list(
         }
     }
     marks.listed();
+    parts.listed();
     Ok(())
 }

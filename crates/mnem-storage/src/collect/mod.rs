@@ -3,6 +3,7 @@
 mod indexes;
 mod marking;
 mod marks;
+mod parts;
 mod pending;
 mod sweep;
 #[cfg(test)]
@@ -14,10 +15,11 @@ use serde::Serialize;
 use self::{
     marking::Marking,
     marks::{Fingerprints, Marks},
+    parts::Parts,
 };
 use crate::{
     Absent, StoreCause,
-    limits::COLLECT_BATCH_BLOCKS_MAX,
+    limits::{COLLECT_BATCH_BLOCKS_MAX, COLLECT_PART_BLOCKS, COLLECT_SWEEP_BLOCKS_MAX},
     progress::{self, OnProgress},
     reach::{Allowed, CodecOf},
     report,
@@ -196,22 +198,24 @@ impl CollectOptions {
 /// the exclusion.
 ///
 /// # How it works
-/// All blocks are listed. The blocks that the heads and kept blocks reach are marked. All blocks are listed again, and
-/// those without a mark are removed with [`delete_many`](crate::Blockstore::delete_many), in batches that take about
-/// 0.4 seconds and have at most 8,192 blocks. Nothing is removed before the marking is complete. If the collection is
-/// interrupted or killed, some of the dead blocks are gone and nothing else; the next run continues.
+/// All blocks are listed. The blocks that the heads and kept blocks reach are marked. Then the store is passed through
+/// once more, and the blocks without a mark are removed. A store that can do so removes them on the way
+/// ([`sweep`](crate::Blockstore::sweep)), in parts of at most 65,536 blocks. From another one they are removed with
+/// [`delete_many`](crate::Blockstore::delete_many), at most 8,192 at a time. Each of these calls is durable and takes
+/// about 0.4 seconds, and the callback is called between two of them. Nothing is removed before the marking is complete.
+/// If the collection is interrupted or killed, some of the dead blocks are gone and nothing else; the next run continues.
 ///
 /// Blocks of followed codecs (DAG-CBOR, DAG-PB, DAG-JSON) are read in place, without a copy, and checked. Many are read
 /// in the order of their CIDs, in which neighbours share a page of the store. Blocks of codecs without links are not
 /// read: a damaged one is kept like any other.
 ///
 /// # Memory
-/// - About 9 bytes for each block of the store.
+/// - About 10 bytes for each block of the store.
 /// - 36 bytes for each block that waits to be followed: at most half a million of them, unless single blocks have very
 ///   many links.
 /// - About 100 bytes for each absent block that is linked to. It may be put after the listing and must then be
 ///   followed.
-/// - One batch of CIDs.
+/// - One batch of CIDs, or the changes of a sweep in the store.
 /// - The first 10,000 of each list in the report, at most 2 MiB for each list.
 ///
 /// Marks are fingerprints, most of whose bits depend on a random key. If two blocks share one, both are kept, so a
@@ -251,7 +255,12 @@ pub fn collect(
     options: &CollectOptions,
     progress: OnProgress<'_>,
 ) -> Result<CollectReport, CollectError> {
-    let tuning = Tuning { fingerprints: Fingerprints::new(), batch_blocks_max: COLLECT_BATCH_BLOCKS_MAX };
+    let tuning = Tuning {
+        fingerprints: Fingerprints::new(),
+        batch_blocks_max: COLLECT_BATCH_BLOCKS_MAX,
+        part_blocks: COLLECT_PART_BLOCKS,
+        sweep_blocks_max: COLLECT_SWEEP_BLOCKS_MAX,
+    };
     collect_tuned(tuning, store, options, progress)
 }
 
@@ -259,6 +268,8 @@ pub fn collect(
 struct Tuning {
     fingerprints: Fingerprints,
     batch_blocks_max: usize,
+    part_blocks: usize,
+    sweep_blocks_max: usize,
 }
 
 fn collect_tuned(
@@ -292,12 +303,16 @@ fn run(
     progress: OnProgress<'_>,
 ) -> Result<(), Ended> {
     let mut marks = Marks::new(tuning.fingerprints);
-    marking::list(store, &mut marks, report, progress)?;
+    let mut parts = Parts::new(tuning.part_blocks);
+    marking::list(store, &mut marks, &mut parts, report, progress)?;
     let mut roots = [&report.heads[..], &options.keep].concat();
     roots.sort_unstable();
     let allowed = Allowed { opaque: options.opaque_leaves, missing: options.allow_missing };
     Marking::new(store, &roots, allowed, &mut marks, report).run(progress)?;
-    let batch_blocks_max = if options.dry_run { 0 } else { tuning.batch_blocks_max };
-    sweep::sweep(store, &marks, batch_blocks_max, report, progress)?;
+    let swept = !options.dry_run && parts::sweep(store, &marks, &parts, tuning.sweep_blocks_max, report, progress)?;
+    if !swept {
+        let batch_blocks_max = if options.dry_run { 0 } else { tuning.batch_blocks_max };
+        sweep::sweep(store, &marks, batch_blocks_max, report, progress)?;
+    }
     indexes::check(store, &marks, options.indexes && !options.dry_run, report, progress)
 }

@@ -1,4 +1,5 @@
-//! Removes the blocks that are not marked.
+//! Removes the blocks that are not marked: lists them, and then deletes them. For stores that cannot sweep, and for
+//! counting.
 
 use std::{mem, time::Instant};
 

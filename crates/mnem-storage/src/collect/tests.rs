@@ -5,7 +5,7 @@ use std::{
     ops::ControlFlow,
 };
 
-use mnem_store_traits::{Blockstore as _, Bytes, DAG_JSON, MemoryStore, OpHeadsStore as _, RAW, cid_of};
+use mnem_store_traits::{Blockstore as _, Buffered, Bytes, DAG_JSON, MemoryStore, OpHeadsStore as _, RAW, cid_of};
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
@@ -70,8 +70,14 @@ prop_compose! {
     }
 }
 
-fn tuning(mask: u64, batch_blocks_max: usize) -> Tuning {
-    Tuning { fingerprints: Fingerprints::colliding(mask), batch_blocks_max }
+fn tuning(mask: u64, blocks_max: usize) -> Tuning {
+    let (batch_blocks_max, sweep_blocks_max) = (blocks_max, 2 * blocks_max);
+    Tuning { fingerprints: Fingerprints::colliding(mask), batch_blocks_max, part_blocks: blocks_max, sweep_blocks_max }
+}
+
+/// The same store twice: as it is, and so that it cannot sweep.
+fn both_ways(store: &MemoryStore) -> [Box<dyn Store>; 2] {
+    [Box::new(store.clone()), Box::new(Buffered::new(store.clone()))]
 }
 
 fn content(store: &MemoryStore) -> BTreeMap<Cid, Bytes> {
@@ -85,31 +91,44 @@ proptest! {
 
     #[test]
     fn exactly_what_is_reached_stays(graph in graph(), batch in 1..5_usize) {
-        let store = graph.store();
-        let report = collect_tuned(tuning(u64::MAX, batch), &store, &graph.options(), &mut unwatched).unwrap();
         let reached = graph.reached();
-        prop_assert_eq!(content(&store), reached.clone());
-        let all = graph.blocks.iter().map(|(cid, ..)| cid).collect::<BTreeSet<_>>().len();
-        let dead = (all - reached.len()) as u64;
-        prop_assert_eq!((report.blocks, report.dead, report.removed), (all as u64, dead, dead));
-    }
-
-    #[test]
-    fn collisions_keep_dead_blocks_and_lose_no_live_one(graph in graph(), bits in 0..4_u32) {
-        let store = graph.store();
-        collect_tuned(tuning((1 << bits) - 1, 3), &store, &graph.options(), &mut unwatched).unwrap();
-        let left = content(&store);
-        for (cid, data) in graph.reached() {
-            prop_assert_eq!(left.get(&cid), Some(&data), "{} is gone", cid);
+        let all = graph.blocks.iter().map(|(cid, data, _)| (cid, data.len() as u64)).collect::<BTreeMap<_, _>>();
+        let dead_bytes: u64 = all.iter().filter(|(cid, _)| !reached.contains_key(**cid)).map(|(_, bytes)| bytes).sum();
+        let dead = (all.len() - reached.len()) as u64;
+        for way in 0..2 {
+            let store = graph.store();
+            let collected = &*both_ways(&store)[way];
+            let report = collect_tuned(tuning(u64::MAX, batch), collected, &graph.options(), &mut unwatched).unwrap();
+            prop_assert_eq!(content(&store), reached.clone());
+            prop_assert_eq!((report.blocks, report.dead, report.removed), (all.len() as u64, dead, dead));
+            prop_assert_eq!(report.dead_bytes, dead_bytes);
         }
     }
 
     #[test]
-    fn ended_at_any_callback_nothing_reached_is_gone_and_the_next_run_ends_it(graph in graph(), batch in 1..4_usize) {
+    fn collisions_keep_dead_blocks_and_lose_no_live_one(graph in graph(), bits in 0..4_u32) {
+        for way in 0..2 {
+            let store = graph.store();
+            let collected = &*both_ways(&store)[way];
+            collect_tuned(tuning((1 << bits) - 1, 3), collected, &graph.options(), &mut unwatched).unwrap();
+            let left = content(&store);
+            for (cid, data) in graph.reached() {
+                prop_assert_eq!(left.get(&cid), Some(&data), "{} is gone", cid);
+            }
+        }
+    }
+
+    #[test]
+    fn ended_at_any_callback_nothing_reached_is_gone_and_the_next_run_ends_it(
+        graph in graph(),
+        batch in 1..4_usize,
+        way in 0..2_usize,
+    ) {
         let reached = graph.reached();
         for callbacks in 0.. {
             let (store, mut left) = (graph.store(), callbacks);
-            let collected = collect_tuned(tuning(u64::MAX, batch), &store, &graph.options(), &mut |_| {
+            let subject = &*both_ways(&store)[way];
+            let collected = collect_tuned(tuning(u64::MAX, batch), subject, &graph.options(), &mut |_| {
                 if left == 0 { return ControlFlow::Break(()) }
                 left -= 1;
                 ControlFlow::Continue(())
@@ -124,7 +143,7 @@ proptest! {
                 }
                 Err(error) => return Err(TestCaseError::fail(error.to_string())),
             }
-            collect_tuned(tuning(u64::MAX, batch), &store, &graph.options(), &mut unwatched).unwrap();
+            collect_tuned(tuning(u64::MAX, batch), subject, &graph.options(), &mut unwatched).unwrap();
             prop_assert_eq!(content(&store), reached.clone(), "after {} and again", callbacks);
         }
     }
@@ -152,5 +171,29 @@ fn a_missing_leaf_that_collides_keeps_nobody_from_being_followed() {
         store.update(&head.0, &[]).unwrap();
         collect_tuned(tuning(3, 1), &store, &options, &mut unwatched).unwrap();
         assert_eq!(content(&store), all);
+    }
+}
+
+/// Heads that move between two parts end the collection before it removes more.
+#[test]
+fn a_commit_between_two_parts_ends_the_sweep() {
+    let graph = (0..40).map(|n| Bytes::from(format!("[{n}]"))).map(|data| (cid_of(DAG_JSON, &data), data));
+    let graph: BTreeMap<Cid, Bytes> = graph.collect();
+    let (head, other) = (graph.keys().next().copied().unwrap(), graph.keys().last().copied().unwrap());
+    for way in 0..2 {
+        let store = MemoryStore::new();
+        graph.iter().for_each(|(cid, data)| store.put(cid, data.clone()).unwrap());
+        store.update(&head, &[]).unwrap();
+        let mut moved = false;
+        let error = collect_tuned(tuning(u64::MAX, 4), &*both_ways(&store)[way], &CollectOptions::new(), &mut |done| {
+            if done.stage == crate::Stage::Sweep && done.blocks >= 8 && !std::mem::replace(&mut moved, true) {
+                store.update(&other, &[]).unwrap();
+            }
+            ControlFlow::Continue(())
+        });
+        assert_eq!(error.unwrap_err().kind(), Some(ErrorKind::HeadsMoved), "{way}");
+        let left = content(&store);
+        assert!(left.contains_key(&other), "{way}: the block of the new head is gone");
+        assert!((20..40).contains(&left.len()), "{way}: {} left", left.len());
     }
 }

@@ -6,9 +6,13 @@ use mnem_store_traits::Cid;
 
 /// The number of CIDs in a set, and the sum of their hashes under two random keys. Two different sets have the same
 /// digest under the same keys only with a probability of 2⁻¹²⁸.
+///
+/// The digest of a difference is that of the CIDs added, less that of the CIDs removed. It is empty if both are the same
+/// set, in whatever order they came.
 #[derive(Clone)]
 pub(super) struct SetDigest {
     keys: [RandomState; 2],
+    /// Wraps around below 0.
     count: u64,
     sums: [u64; 2],
 }
@@ -24,20 +28,25 @@ impl SetDigest {
         Self { keys: self.keys.clone(), count: 0, sums: [0; 2] }
     }
 
-    /// Adds a set under the same keys that has no CID in common with this one.
-    pub(super) fn join(&mut self, other: &Self) {
-        self.count += other.count;
-        for (sum, more) in self.sums.iter_mut().zip(other.sums) {
-            *sum = sum.wrapping_add(more);
-        }
-    }
-
     /// Adds a CID that is not in the set.
     pub(super) fn add(&mut self, cid: &Cid) {
-        self.count += 1;
+        self.count = self.count.wrapping_add(1);
         for (sum, key) in self.sums.iter_mut().zip(&self.keys) {
             *sum = sum.wrapping_add(key.hash_one(cid));
         }
+    }
+
+    /// Removes a CID, which may be added later.
+    pub(super) fn remove(&mut self, cid: &Cid) {
+        self.count = self.count.wrapping_sub(1);
+        for (sum, key) in self.sums.iter_mut().zip(&self.keys) {
+            *sum = sum.wrapping_sub(key.hash_one(cid));
+        }
+    }
+
+    /// Whether as many CIDs were added as removed, and the same ones.
+    pub(super) fn is_empty(&self) -> bool {
+        (self.count, self.sums) == (0, [0; 2])
     }
 }
 
@@ -67,5 +76,20 @@ mod tests {
         assert!(all == of(&keys, &mut cids.iter().rev()));
         assert!(all != of(&keys, &mut cids[1..].iter()));
         assert!(of(&keys, &mut cids[1..].iter()) != of(&keys, &mut cids[..99].iter()));
+    }
+
+    #[test]
+    fn a_difference_is_empty_if_the_same_was_added_and_removed() {
+        let cids: Vec<Cid> = (0..100_u8).map(|n| cid_of(RAW, &[n])).collect();
+        let mut difference = SetDigest::new();
+        cids.iter().rev().for_each(|cid| difference.remove(cid));
+        for cid in &cids {
+            assert!(!difference.is_empty());
+            difference.add(cid);
+        }
+        assert!(difference.is_empty());
+        difference.add(&cids[0]);
+        difference.remove(&cids[1]);
+        assert!(!difference.is_empty());
     }
 }

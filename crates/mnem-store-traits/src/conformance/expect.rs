@@ -77,6 +77,14 @@ pub(crate) fn delete_many(store: &dyn Blockstore, cids: &[Cid]) -> Result<(), Fa
     saw(format_args!("delete_many of {} CIDs", cids.len()), store.delete_many(&mut batch)).ok()
 }
 
+/// Checks that a sweep is refused, unless the store has none.
+pub(crate) fn sweep_is_refused<S: Blockstore + ?Sized>(store: &S, kind: ErrorKind, when: &str) -> Result<(), Failure> {
+    match store.sweep(None, None, &mut |_| true) {
+        Ok(None) => Ok(()),
+        swept => saw(format_args!("sweep {when}"), swept).refused(kind).map(drop),
+    }
+}
+
 /// Checks that every lookup finds the block and its bytes.
 pub(crate) fn holds(store: &dyn Blockstore, block: &Block, when: &str) -> Result<(), Failure> {
     let Block { cid, data } = block;

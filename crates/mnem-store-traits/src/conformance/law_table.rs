@@ -26,13 +26,13 @@ fn row(law: &Law) -> String {
 /// The heading of a topic. Small topics of a group share one; a topic that is not listed here is its own heading.
 fn title(group: Group, topic: &'static str) -> &'static str {
     match (group, topic) {
-        (Group::Persistence, "reopen" | "delete_many" | "sets" | "model") => "reopening",
+        (Group::Persistence, "reopen" | "delete_many" | "sweep" | "sets" | "model") => "reopening",
         (Group::Concurrency, _) => "threads",
         (_, "get" | "get_many") => "reading blocks",
         (_, "put") => "writing one block",
         (_, "put_many") => "writing many blocks",
         (_, "identity") => "the key of a block",
-        (_, "delete" | "delete_many") => "deleting blocks",
+        (_, "delete" | "delete_many" | "sweep") => "deleting blocks",
         (_, "cids") => "listing blocks",
         (_, "walk") => "walks",
         (_, "model" | "views") => "random tests and pointers",

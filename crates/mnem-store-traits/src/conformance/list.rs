@@ -139,6 +139,10 @@ macro_rules! __conformance_laws {
                     "When the iterator of `delete_many` fails, its error is returned unchanged and every block stays."
                 must delete_many delete_many_iterator_may_use_the_store [Blocks]
                     "The iterator of `delete_many` may read and write the same store, and may panic without harm."
+                must sweep sweep_removes_the_dead_blocks_of_its_part [Blocks]
+                    "`sweep` shows each block of its part once, removes the dead ones and no other, and counts them; or it is not supported and does nothing."
+                must sweep panicking_sweep_removes_nothing [Blocks]
+                    "A panic in the callback of `sweep` reaches the caller, removes nothing, and leaves the store usable."
 
                 must cids cids_of_an_empty_store_is_empty [Blocks]
                     "An empty store lists nothing."
@@ -424,6 +428,8 @@ macro_rules! __conformance_laws {
                     "Opening the store again undoes nothing: a block, a head and a row that were removed and added again are present."
                 must delete_many delete_many_survives_reopen [Blocks Persistence; PutsSurvive]
                     "Blocks removed by `delete_many` are absent after reopening, and the others are present."
+                must sweep sweep_survives_reopen [Blocks Persistence; PutsSurvive]
+                    "Blocks removed by `sweep` are absent after reopening, and the others are present."
                 must reopen empty_store_reopens_empty [Blocks Persistence]
                     "An empty store is empty and usable after reopening."
                 must reopen heads_survive_reopen [Heads Persistence; HeadsSurvive]

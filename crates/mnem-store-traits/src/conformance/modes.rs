@@ -15,8 +15,8 @@ use super::{
     fixture::{AnyFixture, AnyPlace, BlockIter},
 };
 use crate::{
-    Blocks, Blockstore, Buffered, Capabilities, Cause, CidIter, Cids, HeadsCapabilities, KeyIter, OnBlock,
-    OpHeadsStore, Outcome, SideTable, Store, StoreError, WriteBatch,
+    Blocks, Blockstore, Buffered, Capabilities, Cause, CidIter, Cids, HeadsCapabilities, IsDead, KeyIter, OnBlock,
+    OpHeadsStore, Outcome, SideTable, Store, StoreError, Swept, WriteBatch,
     driver::{Driver, Location},
 };
 
@@ -344,6 +344,15 @@ impl Blockstore for Between {
     fn delete_many(&self, batch: &mut Cids<'_>) -> Result<(), StoreError> {
         let batch: Vec<_> = batch.collect::<Result<_, _>>()?;
         self.write(|handles| blocks(handles)?.delete_many(&mut batch.into_iter().map(Ok)))
+    }
+
+    fn sweep(
+        &self,
+        after: Option<&Cid>,
+        up_to: Option<&Cid>,
+        is_dead: &mut IsDead<'_>,
+    ) -> Result<Option<Swept>, StoreError> {
+        self.write(|handles| blocks(handles)?.sweep(after, up_to, is_dead))
     }
 
     /// The capabilities of the handles. In a buffered mode every put is flushed before it returns, so it is as durable

@@ -12,8 +12,8 @@ use cid::Cid;
 
 use super::Handles;
 use crate::{
-    Blocks, Blockstore, Capabilities, CidIter, Cids, ErrorKind, HeadsCapabilities, KeyIter, OnBlock, OpHeadsStore,
-    SideTable, Store, StoreError, WriteBatch,
+    Blocks, Blockstore, Capabilities, CidIter, Cids, ErrorKind, HeadsCapabilities, IsDead, KeyIter, OnBlock,
+    OpHeadsStore, SideTable, Store, StoreError, Swept, WriteBatch,
 };
 
 /// The same handles; each call that fails with `Locked` is repeated for up to `patience`.
@@ -106,6 +106,14 @@ impl<S: Blockstore + ?Sized> Blockstore for Patient<S> {
     fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
         let mut taken = Vec::new();
         self.repeat(|inner| again(cids, &mut taken, |items| inner.delete_many(items)))
+    }
+    fn sweep(
+        &self,
+        after: Option<&Cid>,
+        up_to: Option<&Cid>,
+        is_dead: &mut IsDead<'_>,
+    ) -> Result<Option<Swept>, StoreError> {
+        self.repeat(|inner| inner.sweep(after, up_to, is_dead))
     }
     fn capabilities(&self) -> Capabilities {
         self.inner.capabilities()

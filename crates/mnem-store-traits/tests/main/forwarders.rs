@@ -6,8 +6,8 @@ use std::{
 };
 
 use mnem_store_traits::{
-    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, HeadsCapabilities, KeyIter, OnBlock, OpHeadsStore,
-    RAW, SideTable, Store, StoreError, WriteBatch, cid_of,
+    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, HeadsCapabilities, IsDead, KeyIter, OnBlock,
+    OpHeadsStore, RAW, SideTable, Store, StoreError, Swept, WriteBatch, cid_of,
 };
 
 /// Overrides every method, and records which one was called.
@@ -64,6 +64,10 @@ impl Blockstore for Spy {
     fn delete_many(&self, _: &mut Cids<'_>) -> Result<(), StoreError> {
         self.note("delete_many");
         Ok(())
+    }
+    fn sweep(&self, _: Option<&Cid>, _: Option<&Cid>, _: &mut IsDead<'_>) -> Result<Option<Swept>, StoreError> {
+        self.note("sweep");
+        Ok(None)
     }
     fn capabilities(&self) -> Capabilities {
         self.note("capabilities");
@@ -124,7 +128,7 @@ impl SideTable for Spy {
     }
 }
 
-const STORE_METHODS: [&str; 20] = [
+const STORE_METHODS: [&str; 21] = [
     "get",
     "put",
     "delete",
@@ -136,6 +140,7 @@ const STORE_METHODS: [&str; 20] = [
     "put_many",
     "get_many",
     "delete_many",
+    "sweep",
     "capabilities",
     "heads",
     "update",
@@ -161,6 +166,7 @@ fn call_everything<S: Store>(store: S) {
         store.put_many(&mut std::iter::empty())?;
         store.get_many(&[cid], &mut |_, _| ControlFlow::Continue(()))?;
         store.delete_many(&mut std::iter::empty())?;
+        store.sweep(None, None, &mut |_| false)?;
         store.capabilities();
         store.heads()?;
         store.update(&cid, &[])?;

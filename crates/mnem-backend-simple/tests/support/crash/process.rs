@@ -349,7 +349,7 @@ impl Task {
             Act::Put(_) | Act::PutMany(_) => Self::Put,
             Act::Commit { .. } => Self::Commit,
             Act::ChangeHeads(_) => Self::ChangeHeads,
-            Act::Delete(_) | Act::DeleteMany(_) => Self::Delete,
+            Act::Delete(_) | Act::DeleteMany(_) | Act::Sweep(_) => Self::Delete,
             Act::Rows { .. } => Self::WriteRows,
         }
     }

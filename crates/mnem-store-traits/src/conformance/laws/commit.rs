@@ -14,7 +14,7 @@ use crate::{
             Block, block, blocks, cid_v1, cids_under, head, identity_cid, one_text, sibling, sized, uncheckable_cids,
             unknown_hash_cid,
         },
-        expect::{ensure, heads_are, holds, lacks, lists, put, put_many, saw, update},
+        expect::{ensure, heads_are, holds, lacks, lists, put, put_many, saw, sweep_is_refused, update},
         failure::LawResult,
         ways::Write,
     },
@@ -477,6 +477,7 @@ pub(crate) fn closed_store_refuses_calls(case: &mut Case) -> LawResult {
     saw("get_many after close()", store.get_many(&[present.cid], &mut |_, _| ControlFlow::Continue(())))
         .refused(closed)?;
     saw("delete_many after close()", store.delete_many(&mut std::iter::once(Ok(present.cid)))).refused(closed)?;
+    sweep_is_refused(&*store, closed, "after close()")?;
     saw("cids, or its first item, after close()", store.cids().and_then(|mut cids| cids.next().transpose()))
         .refused(closed)?;
     saw("heads after close()", store.heads()).refused(closed)?;

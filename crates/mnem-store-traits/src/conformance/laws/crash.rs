@@ -63,6 +63,12 @@ pub(crate) fn deletes_survive_a_power_cut(case: &mut Case) -> LawResult {
     delete_at_every_point(case, &kept, &gone, "a delete_many", |case| {
         Ok(case.blocks()?.delete_many(&mut gone.iter().map(|block| Ok(block.cid))))
     })?;
+    let sweeps = case.fresh()?.blocks()?.sweep(None, None, &mut |_| false);
+    if saw("sweep of an empty store", sweeps).ok()?.is_some() {
+        delete_at_every_point(case, &kept, &gone, "a sweep", |case| {
+            Ok(case.blocks()?.sweep(None, None, &mut |cid| *cid != kept.cid).map(drop))
+        })?;
+    }
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use crate::{
         Failure,
         case::{Case, DriverCase},
         data::{Block, block, blocks, head, identity_block, one_text},
-        expect::{delete_many, ensure, heads_are, holds, lists, put_many, saw},
+        expect::{delete_many, ensure, heads_are, holds, lists, put_many, saw, sweep_is_refused},
         failure::{LawResult, Stop},
     },
     driver::{Location, ManagedStore, OpenOptions, Probe, RawFind},
@@ -295,6 +295,7 @@ fn refuses_what_is_done_already(store: &dyn ManagedStore, there: &Block, how: &s
     refused("commit of a requirement that is met", store.commit(WriteBatch::new().require(cid)))?;
     refused("delete of an absent block", store.delete(&absent))?;
     refused("delete_many of an absent block", store.delete_many(&mut std::iter::once(Ok(absent))))?;
+    sweep_is_refused(store, ErrorKind::ReadOnly, &format!("in a store that was opened {how}"))?;
     refused("update to the head that is there", store.update(&cid, &[]))?;
     refused("swap to the head that is there", store.swap(&[cid], &cid))?;
     if store.capabilities().side_tables {

@@ -15,7 +15,7 @@ use crate::{
         Failure, Fault, Profile,
         case::Case,
         data::{Block, block, blocks, head, heads},
-        expect::{answered, ensure, heads_are, holds, listing, put, put_many, saw, update},
+        expect::{answered, ensure, heads_are, holds, listing, put, put_many, saw, sweep_is_refused, update},
         failure::LawResult,
         outcomes::{
             Done, all_or_nothing, at_each, nothing_acknowledged_is_lost, old_or_new, put_many_of, whole_or_absent,
@@ -317,6 +317,7 @@ pub(crate) fn failed_sync_refuses_writes_until_reopened(case: &mut Case) -> LawR
         saw("delete after a failed sync", store.delete(&kept.cid)).refused(ErrorKind::Poisoned)?;
         let mut one = std::iter::once(Ok(kept.cid));
         saw("delete_many after a failed sync", store.delete_many(&mut one)).refused(ErrorKind::Poisoned)?;
+        sweep_is_refused(&*store, ErrorKind::Poisoned, "after a failed sync")?;
         holds(&*store, &kept, "through a handle whose sync failed")?;
         drop(store);
         case.drop_and_open()?;

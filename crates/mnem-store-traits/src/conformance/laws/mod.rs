@@ -38,6 +38,7 @@ pub(super) mod sets;
 pub(super) mod shapes;
 pub(super) mod side_table;
 pub(super) mod swap;
+pub(super) mod sweep;
 pub(super) mod update;
 pub(super) mod views;
 pub(super) mod walk;

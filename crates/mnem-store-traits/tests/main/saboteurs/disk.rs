@@ -47,6 +47,7 @@ pub(crate) enum Flaw {
     RecoversWithoutSync,
     DeletesInMemoryOnly,
     DeletesManyInMemoryOnly,
+    SweepsInMemoryOnly,
     /// Does not sync writes of this kind.
     NoSyncOf(&'static str),
     /// Does not sync some writes: see `Handle::is_left_out`.

@@ -72,6 +72,7 @@ flaws! {
     puts_are_not_synced: SyncsNothing => acknowledged_blocks_survive_a_power_cut "into a put_many";
     deletes_are_not_synced: SyncsNothing => deletes_survive_a_power_cut "into a delete";
     deletes_of_many_are_not_synced: DeletesManyInMemoryOnly => deletes_survive_a_power_cut "into a delete_many";
+    sweeps_are_not_synced: SweepsInMemoryOnly => deletes_survive_a_power_cut "into a sweep";
     heads_are_not_synced: SyncsNothing => acknowledged_heads_survive_a_power_cut "into a head change";
     rows_are_not_synced: SyncsNothing => side_table_rows_survive_a_power_cut "into a write";
     torn_put_many: NoJournal => put_many_is_all_or_nothing_after_a_power_cut "all blocks or none";
@@ -132,6 +133,7 @@ flaws! {
     close_empties_the_medium_first: CloseRewrites => power_cut_in_close_loses_nothing "operations into close()";
 
     deletes_of_many_are_not_written: DeletesManyInMemoryOnly => delete_many_survives_reopen "after a delete_many and reopening";
+    sweeps_are_not_written: SweepsInMemoryOnly => sweep_survives_reopen "after a sweep and reopening";
     deletes_are_not_written: DeletesInMemoryOnly => deletes_survive_reopen "after its delete and reopening";
 
     second_process_sees_no_block: SecondProcessIsBlind => blocks_are_visible_to_a_second_process "in a second process";

@@ -28,6 +28,7 @@ mod registry;
 mod reopenings;
 mod sets;
 mod subtle;
+mod sweeps;
 mod tables;
 mod tables_apart;
 mod threads;
@@ -46,8 +47,8 @@ use std::{
 };
 
 use mnem_store_traits::{
-    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, HeadsCapabilities, MemoryStore, OnBlock, OpHeadsStore,
-    SideTable, Store, StoreError, Walk, WriteBatch,
+    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, HeadsCapabilities, IsDead, MemoryStore, OnBlock,
+    OpHeadsStore, SideTable, Store, StoreError, Swept, Walk, WriteBatch,
     conformance::{BlockIter, Fixture, FixtureError, Handles, Profile, Verdict, law},
 };
 
@@ -96,6 +97,15 @@ trait Defect: Debug + Default + Send + Sync + 'static {
     }
     fn delete_many(&self, inner: &MemoryStore, cids: &mut Cids<'_>) -> Result<(), StoreError> {
         inner.delete_many(cids)
+    }
+    fn sweep(
+        &self,
+        inner: &MemoryStore,
+        after: Option<&Cid>,
+        up_to: Option<&Cid>,
+        is_dead: &mut IsDead<'_>,
+    ) -> Result<Option<Swept>, StoreError> {
+        inner.sweep(after, up_to, is_dead)
     }
     fn capabilities(&self, inner: &MemoryStore) -> Capabilities {
         inner.capabilities()
@@ -241,6 +251,14 @@ impl<D: Defect> Blockstore for Sabotaged<D> {
     }
     fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
         self.defect.delete_many(&self.inner, cids)
+    }
+    fn sweep(
+        &self,
+        after: Option<&Cid>,
+        up_to: Option<&Cid>,
+        is_dead: &mut IsDead<'_>,
+    ) -> Result<Option<Swept>, StoreError> {
+        self.defect.sweep(&self.inner, after, up_to, is_dead)
     }
     fn capabilities(&self) -> Capabilities {
         self.defect.capabilities(&self.inner)

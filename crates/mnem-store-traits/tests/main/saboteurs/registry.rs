@@ -4,11 +4,11 @@ use mnem_store_traits::conformance::{Level, law, laws};
 
 use super::{
     at_once, batches, blocks, buffered, callers, commits, conditional, drivers, heads, late, listings, lookups, many,
-    media, names, network, plausible, plausible_threads, prose, races, reopenings, sets, subtle, tables, tables_apart,
-    threads, unseen, walks, ways,
+    media, names, network, plausible, plausible_threads, prose, races, reopenings, sets, subtle, sweeps, tables,
+    tables_apart, threads, unseen, walks, ways,
 };
 
-const KILLED: [&[&str]; 31] = [
+const KILLED: [&[&str]; 32] = [
     at_once::KILLED,
     batches::KILLED,
     blocks::KILLED,
@@ -34,6 +34,7 @@ const KILLED: [&[&str]; 31] = [
     reopenings::KILLED,
     sets::KILLED,
     subtle::KILLED,
+    sweeps::KILLED,
     tables::KILLED,
     tables_apart::KILLED,
     threads::KILLED,

@@ -6,8 +6,8 @@ use std::{
 };
 
 use mnem_store_traits::{
-    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, Durability, HeadChange, HeadsCapabilities, KeyIter,
-    OpHeadsStore, SideTable, Store, StoreError, WriteBatch,
+    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, Durability, HeadChange, HeadsCapabilities, IsDead,
+    KeyIter, OpHeadsStore, SideTable, Store, StoreError, Swept, WriteBatch,
     backend::{
         check_block, check_read, check_size, check_table_key, check_table_name, check_table_write, drain_checked,
     },
@@ -15,7 +15,7 @@ use mnem_store_traits::{
     limits::BLOCK_BYTES_EVERY_BACKEND,
 };
 
-use super::{DiskStore, Flaw, Handle, Key, Op, Value, block_key, lock};
+use super::{DiskStore, Flaw, Handle, Key, Op, Rows, Value, block_key, lock};
 
 impl Blockstore for DiskStore {
     fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
@@ -76,6 +76,35 @@ impl Blockstore for DiskStore {
             let present: BTreeSet<&Key> = keys.iter().filter(|key| rows.contains_key(*key)).collect();
             Ok(present.into_iter().map(|key| (key.clone(), None)).collect())
         })
+    }
+
+    fn sweep(
+        &self,
+        after: Option<&Cid>,
+        up_to: Option<&Cid>,
+        is_dead: &mut IsDead<'_>,
+    ) -> Result<Option<Swept>, StoreError> {
+        let (after, up_to) = (after.map(block_key), up_to.map(block_key));
+        let is_in = |key: &Key| {
+            after.as_ref().is_none_or(|after| after < key) && up_to.as_ref().is_none_or(|up_to| key <= up_to)
+        };
+        let (mut swept, mut dead) = (Swept::default(), Vec::new());
+        let mut decide = |rows: &Rows| {
+            for (key, value) in rows.iter().filter(|(key, _)| is_in(key)) {
+                let (Some(cid), Value::Row(row)) = (key.strip_prefix(b"block "), value) else { continue };
+                let removed = is_dead(&cid_from_bytes(cid).expect("a CID"));
+                swept.count(row.len() as u64, removed);
+                dead.extend(removed.then(|| (key.clone(), None)));
+            }
+            Ok(dead.clone())
+        };
+        if self.0.has(Flaw::SweepsInMemoryOnly) {
+            let dead = decide(&lock(&self.0.disk.visible))?;
+            lock(&self.0.disk.visible).retain(|key, _| !dead.iter().any(|(gone, _)| gone == key));
+        } else {
+            self.0.transact("sweep", decide)?;
+        }
+        Ok(Some(swept))
     }
 
     fn cids(&self) -> Result<CidIter<'_>, StoreError> {

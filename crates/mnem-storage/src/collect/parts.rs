@@ -1,0 +1,80 @@
+//! Removes the blocks that are not marked, one part of the store after the other.
+
+use std::time::Instant;
+
+use mnem_store_traits::{Cid, Store};
+
+use super::{CollectReport, Ended, marks::Marks, sweep::check_heads};
+use crate::{
+    Progress, Stage,
+    pace::Pace,
+    progress::{Cancelled, OnProgress},
+};
+
+/// The parts of a listing, each of the same number of blocks.
+pub(super) struct Parts {
+    part_blocks: usize,
+    /// The last block of each part but the last, which also has the blocks that are put later.
+    ends: Vec<Cid>,
+    /// Blocks in the part that is being listed.
+    listed: usize,
+}
+
+impl Parts {
+    pub(super) fn new(part_blocks: usize) -> Self {
+        Self { part_blocks: part_blocks.max(1), ends: Vec::new(), listed: 0 }
+    }
+
+    /// Adds a block of the listing.
+    pub(super) fn list(&mut self, cid: &Cid) {
+        self.listed += 1;
+        if self.listed == self.part_blocks {
+            self.ends.push(*cid);
+            self.listed = 0;
+        }
+    }
+
+    /// Ends the listing.
+    pub(super) fn listed(&mut self) {
+        if self.listed == 0 {
+            self.ends.pop();
+        }
+    }
+}
+
+/// Removes the dead blocks, and counts them. Returns `false`, and has done nothing, if the store cannot sweep.
+///
+/// Leaves alone blocks that were put after marking began. Stops if the heads have moved, because then a writer is
+/// active that should have been kept away.
+pub(super) fn sweep(
+    store: &dyn Store,
+    marks: &Marks,
+    parts: &Parts,
+    blocks_max: usize,
+    report: &mut CollectReport,
+    progress: OnProgress<'_>,
+) -> Result<bool, Ended> {
+    let mut done = Progress { total_blocks: Some(report.blocks), ..Progress::of(Stage::Sweep) };
+    Cancelled::check(progress(done))?;
+    let part_blocks = parts.part_blocks as u64;
+    let pace = Pace::new(part_blocks, part_blocks, part_blocks.max(blocks_max as u64));
+    let (mut first, mut after) = (0, None);
+    loop {
+        let next = first + usize::try_from(pace.limit() / part_blocks).unwrap_or(usize::MAX).max(1);
+        let up_to = parts.ends.get(next - 1);
+        check_heads(store, report)?;
+        let began = Instant::now();
+        let Some(swept) = store.sweep(after, up_to, &mut |cid| marks.is_dead(cid))? else { return Ok(false) };
+        pace.learn(swept.blocks, began.elapsed());
+        report.dead += swept.removed;
+        report.removed += swept.removed;
+        report.dead_bytes += swept.removed_bytes;
+        done.blocks += swept.blocks;
+        done.bytes += swept.removed_bytes;
+        Cancelled::check(progress(done))?;
+        if up_to.is_none() {
+            return Ok(true);
+        }
+        (first, after) = (next, up_to);
+    }
+}

@@ -1,0 +1,142 @@
+//! Removing the dead blocks of one part of a store.
+
+use std::{
+    collections::BTreeSet,
+    panic::{AssertUnwindSafe, catch_unwind, panic_any},
+};
+
+use cid::Cid;
+
+use crate::{
+    Blockstore, Swept,
+    conformance::{
+        Failure,
+        case::Case,
+        data::{Block, blocks},
+        expect::{delete_many, ensure, holds, lacks, listing, lists, put_many, same, saw},
+        failure::LawResult,
+    },
+};
+
+/// Blocks in the store: several pages of a listing.
+const BLOCKS: usize = 1500;
+
+fn cids<'a>(blocks: impl IntoIterator<Item = &'a Block>) -> Vec<Cid> {
+    blocks.into_iter().map(|block| block.cid).collect()
+}
+
+/// Every third block is dead.
+fn dead_and_kept(all: &[Block]) -> (Vec<Cid>, Vec<Cid>) {
+    let of = |dead: bool| cids(all.iter().enumerate().filter(|(n, _)| (n % 3 == 0) == dead).map(|(_, block)| block));
+    (of(true), of(false))
+}
+
+/// Sweeps a part, and checks that it consists of these blocks. Returns `false` if the store has no such pass.
+fn sweep_part(
+    store: &dyn Blockstore,
+    [after, up_to]: [Option<&Cid>; 2],
+    part: &[Cid],
+    dead: &BTreeSet<Cid>,
+) -> Result<bool, Failure> {
+    let mut shown = Vec::new();
+    let swept = store.sweep(after, up_to, &mut |cid| {
+        shown.push(*cid);
+        dead.contains(cid)
+    });
+    let did = format!("sweep of a part of {} blocks", part.len());
+    let Some(Swept { blocks, removed, removed_bytes, .. }) = saw(&did, swept).ok()? else {
+        return same("blocks shown by a sweep that is not supported", shown.len(), 0).map(|()| false);
+    };
+    let (mut expected, dead) = (part.to_vec(), part.iter().filter(|cid| dead.contains(cid)).count() as u64);
+    expected.sort_unstable();
+    shown.sort_unstable();
+    ensure(shown == expected, &did, "each block of the part, once", format_args!("{} blocks", shown.len()))?;
+    same(format_args!("blocks counted by the {did}"), blocks, part.len() as u64)?;
+    same(format_args!("blocks removed by the {did}"), removed, dead)?;
+    same(format_args!("bytes removed by the {did}"), removed_bytes > 0, dead > 0)?;
+    Ok(true)
+}
+
+pub(crate) fn sweep_removes_the_dead_blocks_of_its_part(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let all = blocks("swept", case.in_time(BLOCKS));
+    put_many(&*store, &all)?;
+    let (dead, kept) = dead_and_kept(&all);
+    let is_dead = dead.iter().copied().collect();
+    for block in all.iter().take(20) {
+        holds(&*store, block, "before a sweep")?;
+    }
+    let listed = listing(&*store, "before a sweep", all.len() * 2)?;
+    let inner = [1, 2, listed.len() / 2];
+    let (mut begin, mut left) = (0_usize, listed.clone());
+    for end in inner.into_iter().chain([listed.len()]) {
+        let after = begin.checked_sub(1).and_then(|last| listed.get(last));
+        // The last part has no end.
+        let up_to = listed.get(end - 1).filter(|_| end < listed.len());
+        let part = listed.get(begin..end).unwrap_or_default();
+        if !sweep_part(&*store, [after, up_to], part, &is_dead)? {
+            return Ok(lists(&*store, &listed, "after a sweep that is not supported")?);
+        }
+        left.retain(|cid| !(part.contains(cid) && is_dead.contains(cid)));
+        lists(&*store, &left, "after a sweep of a part")?;
+        begin = end;
+    }
+    for cid in dead.iter().take(20) {
+        lacks(&*store, cid, "after a sweep removed it")?;
+    }
+    let again: Vec<Block> = all.iter().filter(|block| is_dead.contains(&block.cid)).take(20).cloned().collect();
+    put_many(&*store, &again)?;
+    for block in &again {
+        holds(&*store, block, "put again after a sweep removed it")?;
+    }
+    delete_many(&*store, &cids(&again))?;
+    for block in all.iter().filter(|block| !is_dead.contains(&block.cid)).take(20) {
+        holds(&*store, block, "after a sweep kept it")?;
+    }
+    sweep_part(&*store, [None, None], &kept, &is_dead)?;
+    let middle = listed.get(listed.len() / 2);
+    sweep_part(&*store, [middle, middle], &[], &is_dead)?;
+    lists(&*store, &kept, "after a sweep that removed nothing")?;
+    Ok(())
+}
+
+pub(crate) fn panicking_sweep_removes_nothing(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let all = blocks("swept", 40);
+    put_many(&*store, &all)?;
+    let mut shown = 0;
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        store.sweep(None, None, &mut |_| {
+            shown += 1;
+            if shown == 20 {
+                panic_any("the law's own predicate panics");
+            }
+            true
+        })
+    }));
+    if shown > 0 {
+        ensure(panicked.is_err(), "sweep with a predicate that panics", "the panic to reach the caller", "no panic")?;
+    }
+    lists(&*store, &cids(&all), "after the predicate of a sweep panicked")?;
+    let more = blocks("put after a panic", 3);
+    put_many(&*store, &more)?;
+    lists(&*store, &cids(all.iter().chain(&more)), "after a put that followed a sweep whose predicate panicked")?;
+    if saw("sweep after one whose predicate panicked", store.sweep(None, None, &mut |_| true)).ok()?.is_some() {
+        lists(&*store, &[], "after a sweep that followed one whose predicate panicked")?;
+    }
+    Ok(())
+}
+
+pub(crate) fn sweep_survives_reopen(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let all = blocks("swept", 60);
+    put_many(&*store, &all)?;
+    let (dead, kept) = dead_and_kept(&all);
+    let swept = saw("sweep", store.sweep(None, None, &mut |cid| dead.contains(cid))).ok()?;
+    drop(store);
+    case.reopen()?;
+    let store = case.blocks()?;
+    let expected = if swept.is_some() { kept } else { cids(&all) };
+    lists(&*store, &expected, "after a sweep and reopening")?;
+    Ok(())
+}
