@@ -177,6 +177,12 @@ impl Blockstore for CarlogStore {
         Ok(())
     }
 
+    /// Follows the log once for all of them.
+    fn has_many(&self, cids: &[Cid]) -> Result<Vec<bool>, StoreError> {
+        self.handle.begin_read("look for blocks")?;
+        cids.iter().map(|cid| Ok(self.handle.find(cid, Depth::Start)?.is_some())).collect()
+    }
+
     fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
         self.handle.gate.check_writable("delete")?;
         let deletes = cids.collect::<Result<Vec<_>, _>>()?;
