@@ -18,8 +18,10 @@ fn listed(store: &BucketStore) -> Vec<LogEntry> {
     store.log().unwrap().collect::<Result<_, StoreError>>().unwrap()
 }
 
-/// Of each entry: its number, kind, blocks, their bytes, deleted blocks and rows.
-fn shown(store: &BucketStore) -> Vec<(u64, &'static str, u64, Option<u64>, u64, Option<u64>)> {
+/// Number, kind, blocks, their bytes, deleted blocks and rows.
+type Shown = (u64, &'static str, u64, Option<u64>, u64, Option<u64>);
+
+fn shown(store: &BucketStore) -> Vec<Shown> {
     let shown = |entry: LogEntry| {
         let LogEntry { number, kind, blocks, block_bytes, deleted, rows, .. } = entry;
         (number, kind.as_str(), blocks, block_bytes, deleted, rows)
