@@ -76,6 +76,10 @@ impl<S: Store> Blockstore for Counting<S> {
         self.inner.get_many(cids, f)
     }
 
+    fn has_many(&self, cids: &[Cid]) -> Result<Vec<bool>, StoreError> {
+        self.inner.has_many(cids)
+    }
+
     fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
         self.write().delete_many(cids)
     }

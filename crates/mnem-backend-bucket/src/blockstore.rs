@@ -107,6 +107,10 @@ impl Blockstore for BucketStore {
         Ok(())
     }
 
+    fn has_many(&self, cids: &[Cid]) -> Result<Vec<bool>, StoreError> {
+        self.handle.are_present("look for blocks", cids)
+    }
+
     fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
         let cids = cids.collect::<Result<Vec<_>, _>>()?;
         for deletes in cids.chunks(DELETES_MAX) {

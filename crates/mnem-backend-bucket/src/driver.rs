@@ -5,14 +5,15 @@ use std::{path::Path, sync::Arc, time::Duration};
 use mnem_store_traits::{
     Store, StoreError,
     driver::{
-        Detail, Driver, FileIdentity, Location, ManagedStore, OpenOptions, Probe, Reclaimed, Requested, StoreInfo,
+        Detail, Driver, FileIdentity, Location, LogIter, ManagedStore, OpenOptions, Probe, Reclaimed, Requested,
+        StoreInfo,
     },
 };
 
 use crate::{
     BucketStore, Freshness,
     address::{Address, SCHEMES},
-    engine::compaction::unused,
+    engine::{compaction::unused, history::History},
     error::BACKEND,
     open, probe,
     tables::FORMATS,
@@ -153,6 +154,10 @@ impl ManagedStore for BucketStore {
 
     fn compact(&mut self) -> Result<Reclaimed, StoreError> {
         Self::compact(self)
+    }
+
+    fn log(&self) -> Result<LogIter<'_>, StoreError> {
+        Ok(Box::new(History::begin(&self.handle)?))
     }
 
     fn identity(&self) -> FileIdentity {

@@ -141,4 +141,23 @@ impl Handle {
         self.look(since)?;
         Ok(self.state().block(cid))
     }
+
+    /// Whether each of these blocks is present, by one state. If the lease answers for all of them, that takes no request,
+    /// and else one look for all.
+    pub(crate) fn are_present(&self, operation: &'static str, cids: &[Cid]) -> Result<Vec<bool>, StoreError> {
+        self.gate.check_open(operation)?;
+        let begin = Instant::now();
+        let by_state = || {
+            let state = self.state();
+            cids.iter().map(|cid| state.blocks.contains(cid)).collect::<Vec<_>>()
+        };
+        if self.is_fresh() {
+            let present = by_state();
+            if present.iter().all(|is_present| *is_present) {
+                return Ok(present);
+            }
+        }
+        self.look(begin)?;
+        Ok(by_state())
+    }
 }

@@ -112,6 +112,9 @@ pub(crate) const WRITE_ATTEMPTS_MIN: u32 = 4;
 /// How long a commit competes with other writers before it fails. Each time it loses, another commit has landed.
 pub(crate) const CONTENTION: Duration = Duration::from_secs(300);
 
+/// Slots that the writer that has lost one reads at once: that one, and those after it.
+pub(crate) const LOST_WINDOW: u64 = 2;
+
 /// Longest wait after a lost slot, in units of the duration of the last write, and in any case.
 pub(crate) const JITTER_MAX: u32 = 8;
 pub(crate) const LOSER_WAITS_MAX: Duration = Duration::from_secs(5);

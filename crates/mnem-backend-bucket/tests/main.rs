@@ -13,6 +13,7 @@
 //! | a store of an earlier build | `golden` |
 //! | compaction beside commits, deletes, readers, other compactions; its failure at each request; old handles over tombstones | `compaction`, unit tests of `compaction` and `landing` |
 //! | a look that ends after a plan was made | a unit test of `landing` |
+//! | the log as it is listed | `history` |
 //! | holes, changed entries, later formats, other objects | `damage` |
 //! | a real service, processes that write at once | `service`, which `cargo xtask bucket` runs |
 //!
@@ -28,6 +29,8 @@ mod damage;
 mod driver;
 #[path = "main/golden.rs"]
 mod golden;
+#[path = "main/history.rs"]
+mod history;
 #[path = "main/laws.rs"]
 mod laws;
 #[path = "main/medium.rs"]

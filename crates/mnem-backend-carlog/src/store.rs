@@ -3,8 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use mnem_store_traits::{
-    Blocks, Blockstore, Bytes, Capabilities, Cause, Cid, CidIter, Cids, Durability, HeadChange, HeadsCapabilities, IsDead,
-    OnBlock, OpHeadsStore, Outcome, SideTable, Store, StoreError, Swept, WriteBatch,
+    Blocks, Blockstore, Bytes, Capabilities, Cause, Cid, CidIter, Cids, Durability, HeadChange, HeadsCapabilities,
+    IsDead, OnBlock, OpHeadsStore, Outcome, SideTable, Store, StoreError, Swept, WriteBatch,
     backend::{check_block, check_read, check_size, drain_checked},
     driver::{FileIdentity, Reclaimed, StoreInfo},
 };
@@ -175,6 +175,12 @@ impl Blockstore for CarlogStore {
             }
         }
         Ok(())
+    }
+
+    /// Follows the log once for all of them.
+    fn has_many(&self, cids: &[Cid]) -> Result<Vec<bool>, StoreError> {
+        self.handle.begin_read("look for blocks")?;
+        cids.iter().map(|cid| Ok(self.handle.find(cid, Depth::Start)?.is_some())).collect()
     }
 
     fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {

@@ -151,6 +151,10 @@ impl Blockstore for Handle {
         self.put_rows("put_many", sorted_rows(drained.into_iter()))
     }
 
+    fn has_many(&self, cids: &[Cid]) -> Result<Vec<bool>, StoreError> {
+        self.reader().are_present("has_many", &cids.iter().map(Key::of).collect::<Vec<_>>())
+    }
+
     /// Deletes in one transaction, in key order, so that each page of the tree is visited once.
     fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
         let operation = "delete_many";
@@ -231,6 +235,9 @@ macro_rules! forward_blockstore {
             }
             fn get_many(&self, cids: &[Cid], f: &mut mnem_store_traits::OnBlock<'_>) -> Result<(), StoreError> {
                 self.handle.get_many(cids, f)
+            }
+            fn has_many(&self, cids: &[Cid]) -> Result<Vec<bool>, StoreError> {
+                self.handle.has_many(cids)
             }
             fn delete_many(&self, cids: &mut mnem_store_traits::Cids<'_>) -> Result<(), StoreError> {
                 self.handle.delete_many(cids)

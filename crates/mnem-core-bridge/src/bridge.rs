@@ -132,7 +132,7 @@ impl Bridge {
             return put(data);
         }
         put(data.clone())?;
-        let absent = absent_links(&cid, &data, |link| buffer.has(link))?;
+        let absent = absent_links(&cid, &data, |links| buffer.has_many(links))?;
         match self.shared.walks.put(&cid, absent) {
             Step::Last => self.flush(),
             Step::Outside if checked && !precedes_update(&data) => self.flush(),

@@ -92,19 +92,15 @@ impl Walks {
     }
 }
 
-/// The links of a block that `has` does not find. Empty for a block that cannot be decoded.
+/// The links of a block that `has_many` does not find. Empty for a block that cannot be decoded.
 pub(crate) fn absent_links(
     cid: &Cid,
     data: &[u8],
-    has: impl Fn(&Cid) -> Result<bool, StoreError>,
+    has_many: impl Fn(&[Cid]) -> Result<Vec<bool>, StoreError>,
 ) -> Result<Vec<Cid>, StoreError> {
-    let mut absent = Vec::new();
-    for link in links(cid, data).unwrap_or_default() {
-        if !has(&link)? {
-            absent.push(link);
-        }
-    }
-    Ok(absent)
+    let links = links(cid, data).unwrap_or_default();
+    let present = has_many(&links)?;
+    Ok(links.into_iter().zip(present).filter(|(_, is_present)| !is_present).map(|(link, _)| link).collect())
 }
 
 /// Whether the engine itself puts such a block with a hash check. It does so with views and operations, and updates the

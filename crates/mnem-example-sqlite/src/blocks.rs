@@ -79,6 +79,10 @@ impl Blockstore for SqliteStore {
         self.database.write("put blocks", |work| blocks.iter().try_for_each(|(cid, data)| insert(work, cid, data)))
     }
 
+    fn has_many(&self, cids: &[Cid]) -> Result<Vec<bool>, StoreError> {
+        self.database.read("look for blocks", |connection| cids.iter().map(|cid| is_there(connection, cid)).collect())
+    }
+
     fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
         let cids = cids.collect::<Result<Vec<_>, _>>()?;
         self.database.write("delete blocks", |work| cids.iter().try_for_each(|cid| remove(work, cid)))

@@ -86,6 +86,9 @@ fn every_command_works() {
     assert_eq!(listed.lines().count(), 4077);
     assert_eq!(program.ok(&["walk", &head, "--store", "animals.sqlite"]).lines().count(), 4077);
 
+    let refused = program.exits(&with(&["log"]), 2);
+    assert!(refused.contains("animals.sqlite is a sqlite store, which has no log to list"), "{refused}");
+
     let stat = program.json(&with(&["stat"]));
     assert_eq!((&stat["backend"], &stat["format"]), (&"sqlite".into(), &"mnem-example-sqlite 1".into()));
     assert_eq!((&stat["blocks"], &stat["heads"]), (&4077.into(), &1.into()));

@@ -39,6 +39,7 @@ mod stop;
 mod streams;
 mod target;
 mod terminal;
+mod utc;
 
 use std::process::ExitCode;
 

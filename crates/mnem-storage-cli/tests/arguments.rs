@@ -10,7 +10,7 @@ use crate::support::{ABSENT, BACKENDS, Place, ROOT, ran};
 const STATUSES: [i32; 9] = [0, 1, 2, 3, 4, 10, 11, 12, 13];
 
 /// Commands, options and values. Without `conformance`, which takes a minute.
-const WORDS: [&str; 61] = [
+const WORDS: [&str; 62] = [
     "init",
     "import",
     "export",
@@ -25,6 +25,7 @@ const WORDS: [&str; 61] = [
     "update",
     "swap",
     "stat",
+    "log",
     "verify",
     "copy",
     "diff",
@@ -244,7 +245,8 @@ fn common_words_are_answered_with_the_right_command() {
         ("cat", "get CID"),
         ("fsck", "verify"),
         ("prune", "gc"),
-        ("log", "walk"),
+        ("history", "log"),
+        ("tree", "walk"),
         ("info", "stat"),
         ("CHECK", "verify"),
         ("backup", "copy FROM TO"),

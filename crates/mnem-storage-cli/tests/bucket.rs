@@ -128,6 +128,47 @@ mod folders {
     }
 
     #[test]
+    fn the_log_says_what_was_written_and_when() {
+        let place = Place::new();
+        let store = url(&place, "store");
+        place.run(&["init", "--store", &store]).ok();
+        assert_eq!(place.run(&["log", "--store", &store]).ok(), "");
+        place.write("note", b"a note");
+        let note = place.run(&["put", "note", "--store", &store]).ok().trim().to_owned();
+        place.run(&["heads", "update", &note, "--store", &store]).ok();
+        place.run(&["import", animals().to_str().expect("text"), "--heads", "--store", &store]).ok();
+        let log = place.run(&["log", "--store", &store]).ok();
+        let lines: Vec<&str> = log.lines().collect();
+        let is_like = |line: &str, number: usize, rest: &str| {
+            let (begin, end) = line.split_once("Z commit: ").expect("a commit");
+            begin.starts_with(&format!("{number} 20")) && begin.len() == number.to_string().len() + 24 && end == rest
+        };
+        assert!(is_like(lines[lines.len() - 1], 0, "1 block, 6 bytes; no heads"), "{log}");
+        assert!(is_like(lines[lines.len() - 2], 1, &format!("0 blocks, 0 bytes; heads {note}")), "{log}");
+        let last = lines.len() - 1;
+        assert!(lines[0].starts_with(&format!("{last} ")) && lines[0].contains(ROOT), "{log}");
+        assert_eq!(place.run(&["log", "-n", "2", "--store", &store]).ok().lines().collect::<Vec<_>>(), &lines[..2]);
+        let json = place.run(&["log", "--json", "--store", &store]).ok();
+        let blocks: Vec<u64> = json
+            .lines()
+            .map(|line| {
+                serde_json::from_str::<serde_json::Value>(line).expect("JSON")["blocks"].as_u64().expect("a count")
+            })
+            .collect();
+        assert_eq!((blocks.len(), blocks.iter().sum::<u64>()), (lines.len(), 4_078));
+        place.run(&["compact", "--grace", "0", "--store", &store]).ok();
+        let log = place.run(&["log", "--store", &store]).ok();
+        assert!(log.lines().any(|line| line.contains(" compaction: moved ")), "{log}");
+        assert!(
+            log.lines().any(|line| line.starts_with("0 ") && line.ends_with(" compacted: 1 block; no heads")),
+            "{log}"
+        );
+        place.run(&["init", "--store", "a.redb"]).ok();
+        let said = place.run(&["log", "--store", "a.redb"]).fails(2);
+        assert!(said.contains("a.redb is a redb store, which has no log to list"), "{said}");
+    }
+
+    #[test]
     fn processes_that_write_at_once_lose_nothing() {
         let place = Place::new();
         let store = url(&place, "store");

@@ -35,6 +35,9 @@ pub(crate) const COPY_BATCH_ITEMS_MAX: usize = 8192;
 /// The most CIDs that are taken from a listing before their blocks are read.
 pub(crate) const LISTED_AHEAD_MAX: usize = 64;
 
+/// The most blocks whose presence in the target a copy asks for together. Over a network, a question takes a request.
+pub(crate) const COPY_ASKED_BLOCKS_MAX: usize = 8192;
+
 /// The most blocks that a copy reads together.
 pub(crate) const COPY_LOOKUP_BLOCKS_MAX: usize = 64;
 

@@ -26,6 +26,11 @@ pub(crate) trait Sink {
         Ok(None)
     }
 
+    /// Announces the links that come next, so that many can be looked up at once.
+    fn expect(&mut self, _links: &[Cid]) -> Result<(), Self::Ended> {
+        Ok(())
+    }
+
     /// Whether a listed block was processed already, and its fault reported.
     fn told(&mut self, _cid: &Cid) -> bool {
         false
@@ -120,8 +125,9 @@ pub(crate) fn follow<S: Sink>(
             },
         };
         let parent = Rc::new(cid);
-        let links = links.into_iter().filter(|link| seen.insert(*link));
-        pending.extend(links.map(|link| (link, Some(Rc::clone(&parent)))));
+        let links: Vec<Cid> = links.into_iter().filter(|link| seen.insert(*link)).collect();
+        sink.expect(&links)?;
+        pending.extend(links.into_iter().map(|link| (link, Some(Rc::clone(&parent)))));
         sink.tell()?;
     }
     Ok(())

@@ -30,6 +30,8 @@ mod partial;
 mod place;
 #[cfg(any(feature = "redb", feature = "simple"))]
 mod random;
+#[cfg(feature = "bucket")]
+mod requests;
 #[cfg(any(feature = "redb", feature = "simple"))]
 mod salvage;
 mod stopped;

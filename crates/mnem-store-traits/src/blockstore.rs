@@ -296,6 +296,28 @@ pub trait Blockstore: Send + Sync + Debug {
         Ok(())
     }
 
+    /// Whether the store holds each of these blocks: one answer for each index of `cids`, in that order. A CID may occur
+    /// more than once.
+    ///
+    /// # Contract
+    /// - Each answer is one that [`has`](Self::has) could have given for its CID during the call: a block that is
+    ///   present during the whole call is reported as present, and one that is absent as absent. If other threads write
+    ///   meanwhile, the answers may be those of different moments. Laws: `has_many_answers_as_has`,
+    ///   `has_many_answers_a_long_request`, `every_read_follows_every_write`.
+    /// - A lookup that fails is an error of the whole call, and never an absence. Laws:
+    ///   `failed_read_is_an_error_and_no_absence`, `every_read_that_fails_is_an_error`.
+    ///
+    /// # Errors
+    /// As [`has`](Self::has), at the first block that cannot be looked up. To learn about the others, ask for them one
+    /// by one.
+    ///
+    /// # For implementers
+    /// The default is a loop over [`has`](Self::has). Override it if the blocks can share a transaction, a lock or a
+    /// request.
+    fn has_many(&self, cids: &[Cid]) -> Result<Vec<bool>, StoreError> {
+        cids.iter().map(|cid| self.has(cid)).collect()
+    }
+
     /// Removes many blocks. The removal is durable when it returns `Ok`. Absent blocks are ignored.
     ///
     /// The whole batch may be held in memory: callers bound their batches. [Deleting](Self::delete) is for garbage

@@ -229,13 +229,33 @@ impl<S: Store> Buffered<S> {
         Ok(Some(block.data))
     }
 
+    /// Looks for blocks among the staged ones, which get the answer `if_staged`, then for all others in the store below,
+    /// in one request. A block that lands in between is found there.
+    fn look_for(&self, cids: &[Cid], operation: &'static str, if_staged: bool) -> Result<Vec<bool>, StoreError> {
+        let mut answers = vec![if_staged; cids.len()];
+        let below: Vec<usize> = {
+            let staged = self.read(operation)?;
+            (0..).zip(cids).filter(|(_, cid)| !staged.blocks.contains_key(*cid)).map(|(index, _)| index).collect()
+        };
+        if below.is_empty() {
+            return Ok(answers);
+        }
+        let others: Vec<Cid> = below.iter().filter_map(|index| cids.get(*index).copied()).collect();
+        for (index, is_present) in below.into_iter().zip(self.inner.has_many(&others)?) {
+            if let Some(answer) = answers.get_mut(index) {
+                *answer = is_present;
+            }
+        }
+        Ok(answers)
+    }
+
     /// Stages checked blocks if all of them fit. Otherwise it writes them together with the staged ones.
     fn stage(&self, blocks: Vec<(Cid, StagedBlock)>, operation: &'static str) -> Result<(), StoreError> {
         let mut absent = Vec::with_capacity(blocks.len());
         let mut present = Vec::new();
-        for (cid, block) in blocks {
-            let below = self.staged_block(&cid, operation)?.is_none() && self.inner.has(&cid)?;
-            if below { present.push(cid) } else { absent.push((cid, block)) }
+        let cids: Vec<Cid> = blocks.iter().map(|(cid, _)| *cid).collect();
+        for ((cid, block), is_below) in blocks.into_iter().zip(self.look_for(&cids, operation, false)?) {
+            if is_below { present.push(cid) } else { absent.push((cid, block)) }
         }
         {
             let mut staged = self.write(operation)?;
@@ -383,6 +403,11 @@ impl<S: Store> Blockstore for Buffered<S> {
             Some(index) => f(*index, data),
             None => ControlFlow::Continue(()),
         })
+    }
+
+    /// Looks among the staged blocks, then asks the store below for the others in one request.
+    fn has_many(&self, cids: &[Cid]) -> Result<Vec<bool>, StoreError> {
+        self.look_for(cids, "has_many", true)
     }
 
     fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {

@@ -45,6 +45,9 @@ macro_rules! forward {
             fn get_many(&self, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
                 (**self).get_many(cids, f)
             }
+            fn has_many(&self, cids: &[Cid]) -> Result<Vec<bool>, StoreError> {
+                (**self).has_many(cids)
+            }
             fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
                 (**self).delete_many(cids)
             }

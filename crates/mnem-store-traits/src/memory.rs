@@ -155,6 +155,11 @@ impl Blockstore for MemoryStore {
         Ok(())
     }
 
+    fn has_many(&self, cids: &[Cid]) -> Result<Vec<bool>, StoreError> {
+        let content = self.read("has_many")?;
+        Ok(cids.iter().map(|cid| content.blocks.contains_key(cid)).collect())
+    }
+
     fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
         let cids = cids.collect::<Result<Vec<_>, _>>()?;
         let mut content = self.write("delete_many")?;

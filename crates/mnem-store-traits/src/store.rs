@@ -143,8 +143,9 @@ fn commit_in_steps<S: Store + ?Sized>(store: &S, batch: &WriteBatch) -> Result<(
     for put in uncheckable {
         store.put_trusted(&put.cid, put.data.clone())?;
     }
-    for cid in batch.required() {
-        if !store.has(cid)? {
+    if !batch.required().is_empty() {
+        let present = store.has_many(batch.required())?;
+        if let Some((cid, _)) = batch.required().iter().zip(present).find(|(_, is_present)| !is_present) {
             return Err(StoreError::MissingBlock { cid: *cid, linked_from: None });
         }
     }

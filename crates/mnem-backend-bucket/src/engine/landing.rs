@@ -20,7 +20,7 @@ use super::{
     entry::{Encoded, Slot},
     format::token,
     look::Seen,
-    objects::Creation,
+    objects::{Creation, Start},
     pack::{Pack, Packer},
     queue::Job,
     state::Name,
@@ -28,7 +28,7 @@ use super::{
 use crate::{
     error::{failed, unavailable, unknown},
     handle::Handle,
-    limits::{CONTENTION, JITTER_MAX, LOSER_WAITS_MAX, UPLOADS, WHOLE_BYTES, WRITE_ATTEMPTS_MIN},
+    limits::{CONTENTION, JITTER_MAX, LOSER_WAITS_MAX, LOST_WINDOW, UPLOADS, WHOLE_BYTES, WRITE_ATTEMPTS_MIN},
     tables::slot,
 };
 
@@ -41,8 +41,19 @@ enum Landed {
     Acknowledged(Seen),
     /// The same, but the answer was lost: a read has shown it.
     Found(Seen),
-    /// Another one is in the slot, or was; with its bytes, if it is short, and how long the write took that lost.
-    Other(Box<Slot>, Option<Bytes>, Duration),
+    /// Another one is in the slot, or was; and how long the write took that lost.
+    Other(Box<Met>, Duration),
+}
+
+/// What a slot has, and what the slots after it had.
+struct Met {
+    slot: Slot,
+    /// The bytes of the object, if it is short.
+    whole: Option<Bytes>,
+    /// The beginnings of those that follow, up to the first that is empty or could not be read.
+    later: Vec<Start>,
+    /// If one is empty: when it was read.
+    end: Option<Seen>,
 }
 
 /// What a group of calls comes to in a state.
@@ -120,37 +131,43 @@ impl Contest {
                 handle.note(seen);
                 Ok(true)
             }
-            Landed::Other(found, whole, took) => {
+            Landed::Other(met, took) => {
                 self.losses += 1;
                 let wait = jitter(took, self.losses)?;
-                lose(handle, self.operation, (&found, whole), wait, self.begin)?;
+                lose(handle, self.operation, *met, wait, self.begin)?;
                 Ok(false)
             }
         }
     }
 }
 
-/// After a lost slot: takes in what it has, waits, and reads on to the end of the log.
+/// After a lost slot: takes in what it has and what follows, waits, and reads on to the end of the log.
 ///
 /// # Errors
 /// The log could not be read, or the writer has competed with others since `begin`, for too long.
-fn lose(
-    handle: &Handle,
-    operation: &'static str,
-    (found, whole): (&Slot, Option<Bytes>),
-    wait: Duration,
-    begin: Instant,
-) -> Result<(), StoreError> {
-    // A tombstone is read together with what completes it.
-    if let Slot::Entry(entry) = found {
-        handle.apply(entry, whole)?;
-    }
-    thread::sleep(wait);
+fn lose(handle: &Handle, operation: &'static str, met: Met, wait: Duration, begin: Instant) -> Result<(), StoreError> {
+    let is_at_end = take_in(handle, met)?;
     if begin.elapsed() > CONTENTION {
         let late = "other writers were faster, each time";
         return Err(unavailable(operation, io::Error::new(io::ErrorKind::TimedOut, late)));
     }
-    handle.look(Instant::now())
+    if wait.is_zero() && is_at_end {
+        return Ok(());
+    }
+    thread::sleep(wait);
+    handle.look_ahead(Instant::now(), LOST_WINDOW)
+}
+
+/// Returns whether the state is now that of the end of the log, as it was a moment ago.
+fn take_in(handle: &Handle, met: Met) -> Result<bool, StoreError> {
+    // A tombstone is read together with what completes it.
+    let Slot::Entry(entry) = &met.slot else { return Ok(false) };
+    handle.apply(entry, met.whole)?;
+    let is_whole = handle.take_in_all(entry.record.n.saturating_add(1), met.later)?;
+    let Some(seen) = met.end.filter(|_| is_whole) else { return Ok(false) };
+    handle.objects.check_place()?;
+    handle.note(seen);
+    Ok(true)
 }
 
 /// Fails, with an outcome that is unknown, if an entry that landed may not stay, or not in this store.
@@ -231,6 +248,7 @@ fn write(handle: &Handle, encoded: &Encoded) -> Result<Landed, StoreError> {
         let creation = handle.objects.create(&name, payload.clone());
         let took = sent.elapsed();
         let is_refusal = attempts == 0 && matches!(creation, Creation::Failed(_));
+        let exists = matches!(creation, Creation::Exists(_));
         let error = match creation {
             Creation::Made => return Ok(Landed::Acknowledged(seen)),
             Creation::Refused(error) if attempts == 0 => {
@@ -244,10 +262,10 @@ fn write(handle: &Handle, encoded: &Encoded) -> Result<Landed, StoreError> {
             }
         };
         attempts += 1;
-        match slot_of(handle, own.n) {
+        match slot_of(handle, own.n, if exists { LOST_WINDOW } else { 1 }) {
             // It landed after `seen`, and until then the log ended before it.
-            Ok(Some((found, _))) if found.token() == own.token.as_slice() => return Ok(Landed::Found(seen)),
-            Ok(Some((found, whole))) => return Ok(Landed::Other(Box::new(found), whole, took)),
+            Ok(Some(met)) if met.slot.token() == own.token.as_slice() => return Ok(Landed::Found(seen)),
+            Ok(Some(met)) => return Ok(Landed::Other(Box::new(met), took)),
             Ok(None) if is_refusal => {
                 return Err(failed(&handle.objects, "write", &name, Outcome::NotApplied, error));
             }
@@ -269,16 +287,37 @@ fn write(handle: &Handle, encoded: &Encoded) -> Result<Landed, StoreError> {
     }
 }
 
-/// What a slot has. What cannot be decoded is read again before it is believed.
-fn slot_of(handle: &Handle, n: u64) -> Result<Option<(Slot, Option<Bytes>)>, StoreError> {
-    let read = || handle.objects.start(&slot(n))?.map(|start| handle.read_slot(n, start)).transpose();
-    match read() {
+/// What a slot has, read together with those after it, `window` in all: a loser needs them next. What cannot be decoded
+/// is read again before it is believed.
+fn slot_of(handle: &Handle, n: u64, window: u64) -> Result<Option<Met>, StoreError> {
+    match read_from(handle, n, window) {
         Err(error) if error.kind() == ErrorKind::Damaged => {
             thread::sleep(handle.objects.pause_after(1));
-            read()
+            read_from(handle, n, window)
         }
         found => found,
     }
+}
+
+fn read_from(handle: &Handle, n: u64, window: u64) -> Result<Option<Met>, StoreError> {
+    let seen = Seen::now();
+    let names: Vec<String> = (n..n.saturating_add(window)).map(slot).collect();
+    let mut starts = handle.objects.starts(&names)?.into_iter();
+    let Some(start) = starts.next().transpose()?.flatten() else { return Ok(None) };
+    let (slot, whole) = handle.read_slot(n, start)?;
+    let mut met = Met { slot, whole, later: Vec::new(), end: None };
+    for start in starts {
+        match start {
+            Ok(Some(start)) => met.later.push(start),
+            Ok(None) => {
+                met.end = Some(seen);
+                break;
+            }
+            // Whoever needs it reads it again.
+            Err(_) => break,
+        }
+    }
+    Ok(Some(met))
 }
 
 fn give_up(handle: &Handle, name: &str, error: Cause) -> StoreError {

@@ -64,8 +64,13 @@ impl Handle {
     /// # Errors
     /// The log could not be read, or it is damaged. The state is as far as was read.
     pub(crate) fn look(&self, since: Instant) -> Result<(), StoreError> {
+        self.look_ahead(since, 1)
+    }
+
+    /// The same, where so many new entries are expected.
+    pub(crate) fn look_ahead(&self, since: Instant, expected: u64) -> Result<(), StoreError> {
         let _turn = hold(&self.looking);
-        let (mut window, mut behind) = (1, Behind::default());
+        let (mut window, mut behind) = (expected.clamp(1, WINDOW), Behind::default());
         while !self.has_looked(since) {
             let seen = Seen::now();
             let next = behind.next.max(self.state().next);
@@ -166,6 +171,16 @@ impl Handle {
             state.apply_slot(&found, size).map_err(|why| damaged(&self.objects, &slot(found.n()), why))?;
         }
         Ok(())
+    }
+
+    /// Takes in what the slots from `n` on have. Returns `false` if that ends with a tombstone that needs later entries: then
+    /// it is not taken in.
+    pub(crate) fn take_in_all(&self, n: u64, starts: Vec<Start>) -> Result<bool, StoreError> {
+        let mut behind = Behind::default();
+        for (n, start) in (n..).zip(starts) {
+            self.take_in(n, start, &mut behind)?;
+        }
+        Ok(behind.slots.is_empty())
     }
 
     /// What a slot has, and the object's bytes if it is short.

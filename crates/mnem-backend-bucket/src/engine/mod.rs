@@ -12,6 +12,7 @@ pub(crate) mod entry;
 #[cfg(test)]
 mod examples;
 pub(crate) mod format;
+pub(crate) mod history;
 pub(crate) mod landing;
 pub(crate) mod look;
 pub(crate) mod objects;

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use mnem_backend_bucket::BucketStore;
+use mnem_backend_bucket::{BucketStore, Freshness};
 use mnem_store_traits::{Blockstore, Bytes, Cid, ErrorKind, OpHeadsStore, RAW, Store, WriteBatch, cid_of};
 
 use crate::{
@@ -141,6 +141,29 @@ fn the_absent_blocks_of_a_call_share_a_look() {
     assert!(found == [(300, held[3].1.clone())]);
     // One more asks for the lease of the last block, and two fetch it.
     assert!(medium.requests().0 - requests <= 4, "{}", medium.requests().0 - requests);
+}
+
+#[test]
+fn looking_for_many_blocks_takes_one_request_or_none() {
+    let (medium, held) = (Medium::default(), blocks(40, 100));
+    let store = with_long_lease(&medium);
+    store.commit(&batch(&held)).unwrap();
+    let always = quick().freshness(Freshness::Always).open_in(medium.connect(), "").unwrap();
+    let present: Vec<Cid> = held.iter().map(|(cid, _)| *cid).collect();
+    let absent: Vec<Cid> = blocks(300, 11).into_iter().map(|(cid, _)| cid).collect();
+    let mixed = [&absent[..], &present[..2], &absent[..1]].concat();
+    let found = [vec![false; 300], vec![true; 2], vec![false]].concat();
+    let asked = |store: &BucketStore, cids: &[Cid], expected: &[bool]| {
+        let requests = medium.requests().0;
+        assert_eq!(store.has_many(cids).unwrap(), expected);
+        medium.requests().0 - requests
+    };
+    assert_eq!(asked(&store, &present, &vec![true; present.len()]), 0, "the lease answers");
+    assert_eq!(asked(&store, &mixed, &found), 1, "one look for all that are absent");
+    assert_eq!(asked(&always, &present, &vec![true; present.len()]), 1);
+    let one_by_one = medium.requests().0;
+    assert!(absent.iter().all(|cid| !store.has(cid).unwrap()));
+    assert_eq!(medium.requests().0 - one_by_one, 300);
 }
 
 /// Neither deletes nor new blocks change what a listing has begun with, but for what is deleted.

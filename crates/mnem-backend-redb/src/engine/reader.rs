@@ -7,7 +7,7 @@ use mnem_store_traits::{
     backend::{Present, check_read},
     driver::Sharing,
 };
-use redb::StorageError;
+use redb::{ReadOnlyTable, StorageError};
 
 use crate::{
     Check, CommitDurability, Verify,
@@ -113,22 +113,47 @@ impl Reader {
         self.read(operation, |snapshot| {
             let mut presence = Presence::new(snapshot.objects(at, self.file.layout)?);
             for key in keys.clone() {
-                if snapshot.generation().is_some_and(|generation| self.present.contains(key, generation.0)) {
-                    continue;
-                }
-                // Do not remember it: a caller that looks up many blocks in order looks up other blocks next.
-                if are_many && presence.is_near(key).map_err(|error| at.redb(error))? {
-                    continue;
-                }
-                if !presence.contains(key).map_err(|error| at.redb(error))? {
+                if !self.is_present(at, snapshot, &mut presence, key, are_many)? {
                     return Ok(false);
-                }
-                if let Some(generation) = snapshot.generation() {
-                    self.present.insert(key, generation.0);
                 }
             }
             Ok(true)
         })
+    }
+
+    /// Whether the block of each key is present, in one snapshot and in the order of the keys. The fastest order is
+    /// ascending.
+    pub(crate) fn are_present(&self, operation: &'static str, keys: &[Key]) -> Result<Vec<bool>, StoreError> {
+        let at = self.file.at(operation);
+        let are_many = keys.len() > NEARBY_LOOKUPS_MIN;
+        self.read(operation, |snapshot| {
+            let mut presence = Presence::new(snapshot.objects(at, self.file.layout)?);
+            keys.iter().map(|key| self.is_present(at, snapshot, &mut presence, key, are_many)).collect()
+        })
+    }
+
+    fn is_present(
+        &self,
+        at: At<'_>,
+        snapshot: &Snapshot,
+        presence: &mut Presence<'_, ReadOnlyTable<&'static [u8], &'static [u8]>>,
+        key: &[u8],
+        are_many: bool,
+    ) -> Result<bool, StoreError> {
+        if snapshot.generation().is_some_and(|generation| self.present.contains(key, generation.0)) {
+            return Ok(true);
+        }
+        // Do not remember it: whoever looks for many blocks in order looks for others next.
+        if are_many && presence.is_near(key).map_err(|error| at.redb(error))? {
+            return Ok(true);
+        }
+        if !presence.contains(key).map_err(|error| at.redb(error))? {
+            return Ok(false);
+        }
+        if let Some(generation) = snapshot.generation() {
+            self.present.insert(key, generation.0);
+        }
+        Ok(true)
     }
 
     /// Hashes the bytes of a block that a read returns, unless this handle hashes each block once and has already done

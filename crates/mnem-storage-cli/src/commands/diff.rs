@@ -144,8 +144,11 @@ impl<'a> Opened<'a> {
         of(self.path, source)
     }
 
-    fn has(&self, cid: &Cid) -> Result<bool> {
-        self.store.has(cid).map_err(|error| self.failed(error))
+    fn has_many(&self, cids: &[Cid]) -> Result<Vec<bool>> {
+        if cids.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.store.has_many(cids).map_err(|error| self.failed(error))
     }
 
     fn table_names(&self) -> Result<Vec<String>> {
@@ -206,6 +209,9 @@ fn heads(a: &Opened<'_>, b: &Opened<'_>, out: &mut Out) -> Result<Counts> {
     Ok(counts)
 }
 
+/// Blocks that are looked up in the other store at once: over a network, a question takes a request.
+const LOOKED_UP_TOGETHER: usize = 4096;
+
 /// Merges the two listings. A listing has no guaranteed order, so a CID that seems to be in one store only is looked up
 /// in the other.
 fn blocks(a: &Opened<'_>, b: &Opened<'_>, out: &mut Out, bar: &mut Bar) -> Result<Counts> {
@@ -214,22 +220,24 @@ fn blocks(a: &Opened<'_>, b: &Opened<'_>, out: &mut Out, bar: &mut Bar) -> Resul
     let mut of_a = of_a?.map(|cid| cid.map_err(|error| a.failed(error)));
     let mut of_b = of_b?.map(|cid| cid.map_err(|error| b.failed(error)));
     let (mut next_a, mut next_b) = (of_a.next().transpose()?, of_b.next().transpose()?);
+    let mut unsure: Vec<(Cid, Side)> = Vec::new();
     loop {
         let order = match (&next_a, &next_b) {
-            (None, None) => return Ok(counts),
+            (None, None) => {
+                look_up(&mut unsure, a, b, &mut counts, out)?;
+                return Ok(counts);
+            }
             (Some(a), Some(b)) => a.cmp(b),
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
         };
-        let alone = match (&next_a, &next_b) {
-            (Some(cid), _) if order.is_lt() && !b.has(cid)? => Some((*cid, Side::A)),
-            (_, Some(cid)) if order.is_gt() && !a.has(cid)? => Some((*cid, Side::B)),
-            _ => None,
-        };
-        if let Some((cid, side)) = alone {
-            counts.add(side);
-            let line = || Line::Block { cid: cid.to_string(), r#in: side };
-            unless_closed(out.summary_with(format_args!("{} block {cid}", side.mark()), line))?;
+        match (&next_a, &next_b) {
+            (Some(cid), _) if order.is_lt() => unsure.push((*cid, Side::A)),
+            (_, Some(cid)) if order.is_gt() => unsure.push((*cid, Side::B)),
+            _ => {}
+        }
+        if unsure.len() >= LOOKED_UP_TOGETHER {
+            look_up(&mut unsure, a, b, &mut counts, out)?;
         }
         if order.is_le() {
             counts.a += 1;
@@ -241,6 +249,27 @@ fn blocks(a: &Opened<'_>, b: &Opened<'_>, out: &mut Out, bar: &mut Bar) -> Resul
         }
         bar.count("blocks", "block", counts.a + counts.b, None);
     }
+}
+
+/// Reports those of the blocks, each of which one listing has shown, that the other store does not hold.
+fn look_up(
+    unsure: &mut Vec<(Cid, Side)>,
+    a: &Opened<'_>,
+    b: &Opened<'_>,
+    counts: &mut Counts,
+    out: &mut Out,
+) -> Result<()> {
+    let of = |side| unsure.iter().filter(|(_, of)| *of == side).map(|(cid, _)| *cid).collect::<Vec<_>>();
+    let (mut in_b, mut in_a) = (b.has_many(&of(Side::A))?.into_iter(), a.has_many(&of(Side::B))?.into_iter());
+    for (cid, side) in unsure.drain(..) {
+        let is_in_the_other = if side == Side::A { in_b.next() } else { in_a.next() };
+        if is_in_the_other == Some(false) {
+            counts.add(side);
+            let line = || Line::Block { cid: cid.to_string(), r#in: side };
+            unless_closed(out.summary_with(format_args!("{} block {cid}", side.mark()), line))?;
+        }
+    }
+    Ok(())
 }
 
 fn tables(a: &Opened<'_>, b: &Opened<'_>, out: &mut Out, bar: &mut Bar) -> Result<Counts> {

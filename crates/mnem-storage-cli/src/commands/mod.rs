@@ -13,6 +13,7 @@ pub(crate) mod heads;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod knn;
+pub(crate) mod log;
 pub(crate) mod ls;
 pub(crate) mod man;
 pub(crate) mod put;
@@ -62,6 +63,8 @@ pub(crate) enum Command {
     Heads(heads::Args),
     /// Print the counts and sizes of a store
     Stat(stat::Args),
+    /// List what was written to a store in a bucket, and when
+    Log(log::Args),
     /// Check a store for damage
     Verify(verify::Args),
     /// Run the conformance suite on a backend of this build
@@ -118,6 +121,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<Exit> {
         Command::Walk(args) => walk::run(context, &args),
         Command::Heads(args) => heads::run(context, &args),
         Command::Stat(args) => stat::run(context, &args),
+        Command::Log(args) => log::run(context, &args),
         Command::Verify(args) => verify::run(context, &args),
         Command::Conformance(args) => conformance::run(context, &args),
         Command::Copy(args) => copy::run(context, &args),

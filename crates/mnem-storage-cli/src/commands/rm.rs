@@ -125,9 +125,9 @@ impl Removal<'_> {
     }
 
     fn batch(&mut self, batch: BTreeSet<Cid>) -> Result<()> {
-        let mut present = Vec::new();
-        for cid in batch {
-            if self.store.has(&cid)? {
+        let (mut present, batch) = (Vec::new(), batch.into_iter().collect::<Vec<_>>());
+        for (cid, is_present) in batch.iter().copied().zip(self.store.has_many(&batch)?) {
+            if is_present {
                 present.push(cid);
             } else {
                 self.absent += 1;

@@ -382,12 +382,11 @@ impl<'a> Import<'a> {
 
     fn set_heads(&mut self) -> Result<(), ImportError> {
         let offset = self.report.archive_bytes;
-        let mut absent = Vec::new();
-        for root in &self.report.missing_roots {
-            if !self.store.has(root).map_err(|source| self.failed(source, offset))? {
-                absent.push(*root);
-            }
-        }
+        let roots = &self.report.missing_roots;
+        let present = if roots.is_empty() { Ok(Vec::new()) } else { self.store.has_many(roots) };
+        let present = present.map_err(|source| self.failed(source, offset))?;
+        let absent = roots.iter().zip(present).filter(|(_, is_present)| !is_present);
+        let absent: Vec<Cid> = absent.map(|(root, _)| *root).collect();
         if !absent.is_empty() {
             return Err(ImportError::MissingRoots { roots: absent, kept: self.kept });
         }

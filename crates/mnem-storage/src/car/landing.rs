@@ -303,43 +303,29 @@ impl Lander<'_> {
     }
 }
 
-/// Which of the blocks the store holds. Over a network, each answer that a block is absent takes a request, but that it
-/// is present often takes none. So blocks are asked for one by one up to the first that is absent, and the others all at
-/// once, if the store reads many at once.
+/// Which of the blocks the store holds, with one question. If the hash function of one cannot be computed, compares the
+/// bytes too.
 fn are_present(store: &dyn Store, blocks: &[(Cid, Bytes)]) -> Result<Vec<bool>, StoreError> {
-    let batched = store.capabilities().batched_reads;
-    let mut all = Vec::with_capacity(blocks.len());
-    while let Some((cid, data)) = blocks.get(all.len()) {
-        let is_present = is_present(store, cid, data)?;
-        all.push(is_present);
-        if batched && !is_present {
-            break;
-        }
+    let cids: Vec<Cid> = blocks.iter().map(|(cid, _)| *cid).collect();
+    let present = store.has_many(&cids)?;
+    let there = blocks.iter().zip(&present).filter(|(_, is_present)| **is_present).map(|(block, _)| block);
+    let unchecked: Vec<&(Cid, Bytes)> = there.filter(|(cid, _)| !is_checkable(cid)).collect();
+    if !unchecked.is_empty() {
+        compare(store, &unchecked)?;
     }
-    let rest = blocks.get(all.len()..).unwrap_or_default();
-    if !rest.is_empty() {
-        all.extend(are_present_together(store, rest)?);
-    }
-    Ok(all)
+    Ok(present)
 }
 
-/// The same, with one request for all of them, which reads those that are present.
-fn are_present_together(store: &dyn Store, blocks: &[(Cid, Bytes)]) -> Result<Vec<bool>, StoreError> {
-    let (mut present, mut other) = (vec![false; blocks.len()], None);
+/// Fails if the store has other bytes under one of these CIDs.
+fn compare(store: &dyn Store, blocks: &[&(Cid, Bytes)]) -> Result<(), StoreError> {
     let cids: Vec<Cid> = blocks.iter().map(|(cid, _)| *cid).collect();
-    let answered = store.get_many(&cids, &mut |at, data| {
-        if let (Some(is_present), Some((cid, wanted)), Some(data)) = (present.get_mut(at), blocks.get(at), data) {
-            *is_present = true;
-            other = (data != *wanted).then_some(cid);
-        }
+    let mut other = None;
+    store.get_many(&cids, &mut |at, data| {
+        let wanted = blocks.get(at).filter(|(_, wanted)| data.is_some_and(|data| data != *wanted));
+        other = other.or(wanted.map(|(cid, _)| *cid));
         if other.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    });
-    match (answered, other) {
-        (_, Some(cid)) => Err(other_bytes(cid, "the store")),
-        (Ok(()), None) => Ok(present),
-        // A block that is damaged, or in a lost object, is present too, and ends the request.
-        (Err(_), None) => blocks.iter().map(|(cid, data)| is_present(store, cid, data)).collect(),
-    }
+    })?;
+    other.map_or(Ok(()), |cid| Err(other_bytes(&cid, "the store")))
 }
 
 /// Whether the store holds the block. If the hash function cannot be computed, compares the bytes too.

@@ -1,6 +1,6 @@
 //! Copies the blocks, in batches.
 
-use std::{mem, ops::ControlFlow, time::Instant};
+use std::{collections::VecDeque, mem, ops::ControlFlow, time::Instant};
 
 use mnem_store_traits::{Bytes, Cid, Store, WriteBatch, is_checkable};
 
@@ -8,8 +8,8 @@ use super::{CopyError, CopyReport, Ended, OfAStore as _, error::differs, in_step
 use crate::{
     Progress, Stage,
     limits::{
-        BLOCK_BYTES_EXTRA, COPY_BATCH_BYTES_MAX, COPY_BATCH_ITEMS_MAX, COPY_LOOKUP_BLOCKS_MAX, COPY_LOOKUP_BYTES_MAX,
-        PACE_BYTES_FIRST, PACE_BYTES_MIN, UNCHECKED_LISTED_MAX,
+        BLOCK_BYTES_EXTRA, COPY_ASKED_BLOCKS_MAX, COPY_BATCH_BYTES_MAX, COPY_BATCH_ITEMS_MAX, COPY_LOOKUP_BLOCKS_MAX,
+        COPY_LOOKUP_BYTES_MAX, PACE_BYTES_FIRST, PACE_BYTES_MIN, UNCHECKED_LISTED_MAX,
     },
     pace::Pace,
     progress::{Cancelled, OnProgress},
@@ -51,17 +51,29 @@ impl<'a> Writer<'a> {
         self.is_empty = matches!(self.to.cids().map(|mut cids| cids.next()), Ok(None));
     }
 
-    /// Counts a block by its CID, and returns whether the target holds it. `listed` says that the target lists it. If
-    /// its bytes must be compared, returns `false`.
-    pub(super) fn is_present(&mut self, cid: &Cid, listed: bool) -> Result<bool, CopyError> {
-        if self.compare || !(listed || !self.is_empty && self.to.has(cid).of_target()?) {
-            return Ok(false);
-        }
-        self.present(cid)?;
-        Ok(true)
+    /// Whether the target is asked which blocks it holds. Not if their bytes must be compared, or the target is known to
+    /// have listed no block.
+    pub(super) fn asks(&self) -> bool {
+        !(self.compare || self.is_empty)
     }
 
-    /// Takes a block that [`is_present`](Self::is_present) has not counted. Returns whether it is new.
+    /// Which of these blocks the target holds, in their order, with one question; none if it is not asked.
+    pub(super) fn are_present(&self, cids: &[Cid]) -> Result<Vec<bool>, CopyError> {
+        if self.asks() && !cids.is_empty() {
+            return self.to.has_many(cids).of_target();
+        }
+        Ok(vec![false; cids.len()])
+    }
+
+    /// Counts a block that the target lists by its CID, unless its bytes must be compared. Returns whether it did.
+    fn is_listed(&mut self, cid: &Cid) -> Result<bool, CopyError> {
+        if !self.compare {
+            self.present(cid)?;
+        }
+        Ok(!self.compare)
+    }
+
+    /// Takes a block that is not [`present`](Self::present). Returns whether it is new.
     pub(super) fn block(&mut self, cid: Cid, data: Bytes) -> Result<bool, CopyError> {
         if self.compare
             && !self.is_empty
@@ -80,7 +92,8 @@ impl<'a> Writer<'a> {
         self.absent(cid, data).map(|()| true)
     }
 
-    fn present(&mut self, cid: &Cid) -> Result<(), CopyError> {
+    /// Counts a block that the target holds by its CID.
+    pub(super) fn present(&mut self, cid: &Cid) -> Result<(), CopyError> {
         self.make_room(0)?;
         // An earlier copy may have been killed before this block was durable.
         if !self.covers || self.items == 0 {
@@ -132,10 +145,9 @@ impl<'a> Writer<'a> {
         let (batch, written) = (mem::take(&mut self.batch), mem::take(&mut self.written));
         let wrote = !written.is_empty();
         self.to.commit(&batch).of_target()?;
-        for cid in written {
-            if !self.to.has(&cid).of_target()? {
-                return Err(differs(format!("the target lacks block {cid}, which was written to it")));
-            }
+        let present = if wrote { self.to.has_many(&written).of_target()? } else { Vec::new() };
+        if let Some((cid, _)) = written.iter().zip(present).find(|(_, is_present)| !is_present) {
+            return Err(differs(format!("the target lacks block {cid}, which was written to it")));
         }
         // The time for finding present blocks says nothing about the time for writing others.
         if wrote {
@@ -162,7 +174,8 @@ pub(super) fn copy(
     Cancelled::check(writer.tell(progress))?;
     let mut listings = InStep::new(from, to)?;
     writer.is_empty = listings.is_target_empty();
-    let (mut absent, mut lost) = (Vec::new(), false);
+    let (mut unsure, mut absent, mut lost) = (Vec::new(), VecDeque::new(), false);
+    let together = if writer.asks() { COPY_ASKED_BLOCKS_MAX } else { COPY_LOOKUP_BLOCKS_MAX };
     let mut asked = ControlFlow::Continue(());
     while asked.is_continue() {
         let ControlFlow::Continue(listed) = listings.next(&mut || writer.tell(progress))? else {
@@ -170,12 +183,15 @@ pub(super) fn copy(
             break;
         };
         match listed {
-            Some((cid, there)) if writer.is_present(&cid, there)? => asked = writer.tell(progress),
-            Some((cid, _)) => absent.push(cid),
-            None if absent.is_empty() => break,
+            Some((cid, true)) if writer.is_listed(&cid)? => asked = writer.tell(progress),
+            Some((cid, _)) => unsure.push(cid),
             None => {}
         }
-        if absent.len() >= COPY_LOOKUP_BLOCKS_MAX || listed.is_none() {
+        let has_ended = listed.is_none();
+        if asked.is_continue() && (has_ended || unsure.len() >= together) {
+            asked = sort_out(&mut unsure, &mut absent, writer, progress)?;
+        }
+        while asked.is_continue() && (absent.len() >= COPY_LOOKUP_BLOCKS_MAX || has_ended && !absent.is_empty()) {
             for (cid, data) in read(from, &mut absent)? {
                 let Some(data) = data else {
                     // A block that was deleted after it was listed cannot be copied.
@@ -191,6 +207,9 @@ pub(super) fn copy(
                 }
             }
         }
+        if has_ended {
+            break;
+        }
     }
     // Even if the copy was stopped, so that everything counted is in the target.
     writer.finish()?;
@@ -198,18 +217,40 @@ pub(super) fn copy(
     Ok(listings.are_the_same().map(|same| same && !lost))
 }
 
-/// Reads blocks with one request, up to a number of bytes, and removes them from `cids`.
-fn read(from: &dyn Store, cids: &mut Vec<Cid>) -> Result<Vec<(Cid, Option<Bytes>)>, CopyError> {
+/// Counts those of the `unsure` blocks that the target holds, and leaves the others in `absent`.
+fn sort_out(
+    unsure: &mut Vec<Cid>,
+    absent: &mut VecDeque<Cid>,
+    writer: &mut Writer<'_>,
+    progress: OnProgress<'_>,
+) -> Result<ControlFlow<()>, CopyError> {
+    let present = writer.are_present(unsure)?;
+    for (cid, is_present) in unsure.drain(..).zip(present) {
+        if !is_present {
+            absent.push_back(cid);
+            continue;
+        }
+        writer.present(&cid)?;
+        if writer.tell(progress).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+/// Reads some blocks with one request, up to a number of bytes, and removes them from `waiting`.
+fn read(from: &dyn Store, waiting: &mut VecDeque<Cid>) -> Result<Vec<(Cid, Option<Bytes>)>, CopyError> {
     let (mut blocks, mut bytes) = (Vec::new(), 0);
-    let mut waiting: Vec<Option<Cid>> = cids.iter().copied().map(Some).collect();
-    let answered = from.get_many(cids, &mut |index, data| {
-        if let Some(cid) = waiting.get_mut(index).and_then(Option::take) {
+    let cids: Vec<Cid> = waiting.drain(..waiting.len().min(COPY_LOOKUP_BLOCKS_MAX)).collect();
+    let mut unread: Vec<Option<Cid>> = cids.iter().copied().map(Some).collect();
+    let answered = from.get_many(&cids, &mut |index, data| {
+        if let Some(cid) = unread.get_mut(index).and_then(Option::take) {
             bytes += data.as_ref().map_or(0, |data| data.len() as u64);
             blocks.push((cid, data));
         }
         if bytes < COPY_LOOKUP_BYTES_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
     answered.of_source()?;
-    *cids = waiting.into_iter().flatten().collect();
+    unread.into_iter().flatten().rev().for_each(|cid| waiting.push_front(cid));
     Ok(blocks)
 }

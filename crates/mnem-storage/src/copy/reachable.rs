@@ -1,12 +1,12 @@
 //! Copying only the reachable blocks.
 
-use mnem_store_traits::{ErrorKind, Store, StoreError};
+use mnem_store_traits::{Bytes, Cid, ErrorKind, Store, StoreError};
 use serde::Serialize;
 
 use super::{CopyError, CopyReport, Ended, Heads, OfAStore as _, Promise, Writer, error::differs, tables};
 use crate::{
     Progress, Stage,
-    limits::COPY_PASSES_MAX,
+    limits::{COPY_ASKED_BLOCKS_MAX, COPY_LOOKUP_BYTES_MAX, COPY_PASSES_MAX},
     progress::{Cancelled, OnProgress},
     reach::{Absent, Allowed, Barrier, Missing, Reach},
 };
@@ -178,21 +178,47 @@ fn copy_reached(
 
 /// Writes the reached blocks, and returns their bytes. Even if it ends early, all counted blocks are in the target.
 fn write(reach: &mut Reach<'_>, mut writer: Writer<'_>, progress: OnProgress<'_>) -> Result<u64, Ended> {
-    let mut reached_bytes = 0;
+    let (mut reached_bytes, mut waiting, mut waiting_bytes) = (0, Vec::new(), 0);
     writer.list_target();
+    let together = if writer.asks() { COPY_ASKED_BLOCKS_MAX } else { 1 };
     let mut ended = Cancelled::check(writer.tell(progress)).map_err(Ended::from);
     while ended.is_ok() {
         let Some(block) = reach.next() else { break };
         ended = block.map_err(|barrier| of_source(barrier).into()).and_then(|(cid, data)| {
             reached_bytes += data.len() as u64;
-            if !writer.is_present(&cid, false)? {
-                writer.block(cid, data)?;
+            waiting_bytes += data.len() as u64;
+            waiting.push((cid, data));
+            if waiting.len() < together && waiting_bytes < COPY_LOOKUP_BYTES_MAX {
+                return Ok(());
             }
-            Ok(Cancelled::check(writer.tell(progress))?)
+            waiting_bytes = 0;
+            write_waiting(&mut waiting, &mut writer, progress)
         });
+    }
+    if !matches!(ended, Err(Ended::Cancelled)) {
+        ended = ended.and(write_waiting(&mut waiting, &mut writer, progress));
     }
     writer.finish()?;
     ended.map(|()| reached_bytes)
+}
+
+/// Counts the waiting blocks that the target holds, and writes the others.
+fn write_waiting(
+    waiting: &mut Vec<(Cid, Bytes)>,
+    writer: &mut Writer<'_>,
+    progress: OnProgress<'_>,
+) -> Result<(), Ended> {
+    let cids: Vec<Cid> = waiting.iter().map(|(cid, _)| *cid).collect();
+    let present = writer.are_present(&cids)?;
+    for ((cid, data), is_present) in waiting.drain(..).zip(present) {
+        if is_present {
+            writer.present(&cid)?;
+        } else {
+            writer.block(cid, data)?;
+        }
+        Cancelled::check(writer.tell(progress))?;
+    }
+    Ok(())
 }
 
 fn of_source(barrier: Barrier) -> CopyError {

@@ -20,10 +20,8 @@ use crate::{
 pub(super) fn missing(to: &dyn Store, heads: &[Cid], progress: OnProgress<'_>) -> Result<Option<StoreError>, Ended> {
     let absent =
         |cid, linked_from: Option<Cid>| StoreError::MissingBlock { cid, linked_from: linked_from.map(Box::new) };
-    for head in heads {
-        if !to.has(head).of_target()? {
-            return Ok(Some(absent(*head, None)));
-        }
+    if let Some(head) = first_absent(to, heads).of_target()? {
+        return Ok(Some(absent(head, None)));
     }
     let (key, mut followed) = (RandomState::new(), HashSet::new());
     let (mut pending, mut done) = (heads.to_vec(), Progress::of(Stage::Proof));
@@ -34,14 +32,22 @@ pub(super) fn missing(to: &dyn Store, heads: &[Cid], progress: OnProgress<'_>) -
         let mut found = Ok(Vec::new());
         to.with_block(&cid, &mut |data| found = links(&cid, data)).of_target()?;
         // A block that is not valid in its codec is copied unchanged.
-        for link in found.unwrap_or_default() {
-            if !to.has(&link).of_target()? {
-                return Ok(Some(absent(link, Some(cid))));
-            }
-            pending.push(link);
+        let links = found.unwrap_or_default();
+        if let Some(link) = first_absent(to, &links).of_target()? {
+            return Ok(Some(absent(link, Some(cid))));
         }
+        pending.extend(links);
         done.blocks += 1;
         Cancelled::check(progress(done))?;
     }
     Ok(None)
+}
+
+/// The first of these blocks that the store does not hold, with one question.
+fn first_absent(store: &dyn Store, cids: &[Cid]) -> Result<Option<Cid>, StoreError> {
+    if cids.is_empty() {
+        return Ok(None);
+    }
+    let present = store.has_many(cids)?;
+    Ok(cids.iter().zip(present).find(|(_, is_present)| !is_present).map(|(cid, _)| *cid))
 }

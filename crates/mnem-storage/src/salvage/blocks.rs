@@ -25,6 +25,11 @@ pub(super) struct Salvage<'a> {
     /// The blocks of the batch.
     batched: HashSet<Cid>,
     batch_bytes: u64,
+    /// Whether a question to the target is a request, so that it is asked for many blocks at once.
+    asks_together: bool,
+    /// Links that come next and that the target did not hold when it was asked. Each link is followed once, and only then
+    /// copied.
+    expected: HashSet<Cid>,
     /// Blocks that are known to be lost. Each was reported once.
     pub(super) lost: HashSet<Cid>,
     /// The heads of the source. `None` if they could not be read.
@@ -48,6 +53,8 @@ impl<'a> Salvage<'a> {
             batch: WriteBatch::new(),
             batched: HashSet::new(),
             batch_bytes: 0,
+            asks_together: to.capabilities().batched_reads,
+            expected: HashSet::new(),
             lost: HashSet::new(),
             heads: None,
             recorded: Vec::new(),
@@ -106,14 +113,9 @@ impl<'a> Salvage<'a> {
     }
 
     /// Those of these blocks that were copied.
-    fn copied(&self, cids: &[Cid]) -> Result<Vec<Cid>, Ended> {
-        let mut there = Vec::new();
-        for cid in cids {
-            if self.to.has(cid).of_target()? {
-                there.push(*cid);
-            }
-        }
-        Ok(there)
+    pub(super) fn copied(&self, cids: &[Cid]) -> Result<Vec<Cid>, Ended> {
+        let present = if cids.is_empty() { Vec::new() } else { self.to.has_many(cids).of_target()? };
+        Ok(cids.iter().zip(present).filter(|(_, is_present)| *is_present).map(|(cid, _)| *cid).collect())
     }
 
     /// Whether the block was copied or is in the current batch.
@@ -164,9 +166,19 @@ impl Sink for Salvage<'_> {
     type Ended = Ended;
     const READS_ALL: bool = false;
 
+    fn expect(&mut self, links: &[Cid]) -> Result<(), Ended> {
+        if self.asks_together && !links.is_empty() {
+            let present = self.to.has_many(links).of_target()?;
+            self.expected.extend(links.iter().zip(present).filter(|(_, is_present)| !is_present).map(|(cid, _)| *cid));
+        }
+        Ok(())
+    }
+
     /// A block that was copied or is lost.
     fn known(&mut self, cid: &Cid) -> Result<Option<Vec<Cid>>, Ended> {
-        if let Some(data) = self.to.get(cid).of_target()? {
+        if !self.expected.remove(cid)
+            && let Some(data) = self.to.get(cid).of_target()?
+        {
             return Ok(Some(links(cid, &data).unwrap_or_default()));
         }
         Ok(self.lost.contains(cid).then(Vec::new))

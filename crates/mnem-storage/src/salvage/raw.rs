@@ -11,7 +11,7 @@ use mnem_store_traits::{
 use super::blocks::Salvage;
 use crate::{
     FaultKind, OpenOptions, Progress, Stage,
-    copy::{Ended, OfAStore as _},
+    copy::Ended,
     limits::{RAW_HEADS_MAX, RAW_LOST_MAX},
     scan::Sink as _,
 };
@@ -97,8 +97,10 @@ impl Salvage<'_> {
     /// Reports the blocks that the raw files name but do not hold, and withdraws faults for blocks that were found.
     fn conclude(&mut self, named: Named) -> Result<(), Ended> {
         self.found.retract(&named.recovered);
-        for cid in named.lost {
-            if !self.to.has(&cid).of_target()? && self.lost.insert(cid) {
+        let lost: Vec<Cid> = named.lost.into_iter().collect();
+        let copied: HashSet<Cid> = self.copied(&lost)?.into_iter().collect();
+        for cid in lost {
+            if !copied.contains(&cid) && self.lost.insert(cid) {
                 let what = format!("block {cid} is in the raw files, but its bytes there do not match its CID");
                 self.found.fault(FaultKind::Corrupt, Some(cid), what);
             }
@@ -110,11 +112,8 @@ impl Salvage<'_> {
             );
             self.found.fault(FaultKind::Unreadable, None, what);
         }
-        for head in named.heads {
-            if self.to.has(&head).of_target()? {
-                self.report.head_candidates.push(head);
-            }
-        }
+        let heads: Vec<Cid> = named.heads.into_iter().collect();
+        self.report.head_candidates.extend(self.copied(&heads)?);
         Ok(())
     }
 }

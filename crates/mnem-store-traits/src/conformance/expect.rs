@@ -92,7 +92,8 @@ pub(crate) fn holds(store: &dyn Blockstore, block: &Block, when: &str) -> Result
     saw(format_args!("has({cid}) {when}"), store.has(cid)).is(true)?;
     saw(format_args!("size({cid}) {when}"), store.size(cid)).is(Some(data.len() as u64))?;
     saw(format_args!("with_block({cid}) {when}"), lent(store, cid)).is(Some(data.clone()))?;
-    saw(format_args!("get_many([{cid}]) {when}"), answered(store, cid)).is(Some(data.clone()))
+    saw(format_args!("get_many([{cid}]) {when}"), answered(store, cid)).is(Some(data.clone()))?;
+    saw(format_args!("has_many([{cid}]) {when}"), store.has_many(&[*cid])).is(vec![true])
 }
 
 /// Checks that no lookup finds the block.
@@ -101,7 +102,8 @@ pub(crate) fn lacks(store: &dyn Blockstore, cid: &Cid, when: &str) -> Result<(),
     saw(format_args!("has({cid}) {when}"), store.has(cid)).is(false)?;
     saw(format_args!("size({cid}) {when}"), store.size(cid)).is(None)?;
     saw(format_args!("with_block({cid}) {when}"), lent(store, cid)).is(None)?;
-    saw(format_args!("get_many([{cid}]) {when}"), answered(store, cid)).is(None)
+    saw(format_args!("get_many([{cid}]) {when}"), answered(store, cid)).is(None)?;
+    saw(format_args!("has_many([{cid}]) {when}"), store.has_many(&[*cid])).is(vec![false])
 }
 
 /// The answer of `get_many` for a request of one CID.

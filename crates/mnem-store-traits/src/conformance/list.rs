@@ -42,6 +42,10 @@ macro_rules! __conformance_laws {
                     "After `Break`, early or late in a long request, the callback of `get_many` is not called again, and the result is `Ok`."
                 must get_many get_many_callback_may_use_the_store [Blocks]
                     "The callback of `get_many` may read and write the same store, also in a long request, and may panic without harm."
+                must has_many has_many_answers_as_has [Blocks]
+                    "`has_many` answers each index, in order, with what `has` returns: present, absent and repeated blocks."
+                must has_many has_many_answers_a_long_request [Blocks]
+                    "`has_many` answers each index of a request for 70,000 blocks; a slow store is asked for fewer."
                 must get capabilities_are_at_least_the_weakest [Blocks]
                     "Capabilities are constant, consistent, and allow blocks of at least 16 MiB."
 

@@ -340,6 +340,10 @@ impl Blockstore for Between {
         read
     }
 
+    fn has_many(&self, cids: &[Cid]) -> Result<Vec<bool>, StoreError> {
+        self.read(|handles| blocks(handles)?.has_many(cids))
+    }
+
     /// Drains the iterator first, because it may read and write.
     fn delete_many(&self, batch: &mut Cids<'_>) -> Result<(), StoreError> {
         let batch: Vec<_> = batch.collect::<Result<_, _>>()?;

@@ -103,6 +103,9 @@ impl<S: Blockstore + ?Sized> Blockstore for Patient<S> {
     fn get_many(&self, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
         self.repeat(|inner| inner.get_many(cids, f))
     }
+    fn has_many(&self, cids: &[Cid]) -> Result<Vec<bool>, StoreError> {
+        self.repeat(|inner| inner.has_many(cids))
+    }
     fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
         let mut taken = Vec::new();
         self.repeat(|inner| again(cids, &mut taken, |items| inner.delete_many(items)))

@@ -10,6 +10,7 @@ mod entry;
 mod info;
 mod lacks;
 mod location;
+mod log;
 mod options;
 mod raw;
 mod service;
@@ -23,6 +24,7 @@ pub use entry::Entry;
 pub use info::{Detail, FileIdentity, Reclaimed, StoreInfo, Stray, TableInfo, allocated_bytes, identity};
 pub use lacks::PlaceLacks;
 pub use location::Location;
+pub use log::{LogEntry, LogIter, LogKind};
 pub use options::{OpenOptions, Requested, Sharing, flag};
 pub use raw::{RawFind, RawScan};
 pub use service::ServiceFault;
@@ -195,6 +197,20 @@ pub trait ManagedStore: Store {
         let name = self.driver().name();
         let reason = format!("a {name} store does not keep the order of an archive");
         Err(StoreError::Unsupported { operation: "adopting an archive".to_owned(), reason })
+    }
+
+    /// The entries of the store's log as they are now, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsupported`] unless the backend lists them. Otherwise as
+    /// [`Blockstore::get`](crate::Blockstore::get). An item is an error if the log could not be read further; the listing
+    /// ends there.
+    ///
+    /// # For implementers
+    /// The default is for stores that keep no log, or do not list it.
+    fn log(&self) -> Result<LogIter<'_>, StoreError> {
+        let reason = format!("the backend {} does not list the commits of a store", self.driver().name());
+        Err(StoreError::Unsupported { operation: "listing the log".to_owned(), reason })
     }
 
     /// Entries among the store's files that do not belong to it.

@@ -61,6 +61,10 @@ impl Blockstore for Spy {
         self.note("get_many");
         Ok(())
     }
+    fn has_many(&self, _: &[Cid]) -> Result<Vec<bool>, StoreError> {
+        self.note("has_many");
+        Ok(Vec::new())
+    }
     fn delete_many(&self, _: &mut Cids<'_>) -> Result<(), StoreError> {
         self.note("delete_many");
         Ok(())
@@ -128,7 +132,7 @@ impl SideTable for Spy {
     }
 }
 
-const STORE_METHODS: [&str; 21] = [
+const STORE_METHODS: [&str; 22] = [
     "get",
     "put",
     "delete",
@@ -139,6 +143,7 @@ const STORE_METHODS: [&str; 21] = [
     "put_trusted",
     "put_many",
     "get_many",
+    "has_many",
     "delete_many",
     "sweep",
     "capabilities",
@@ -165,6 +170,7 @@ fn call_everything<S: Store>(store: S) {
         store.put_trusted(&cid, Bytes::new())?;
         store.put_many(&mut std::iter::empty())?;
         store.get_many(&[cid], &mut |_, _| ControlFlow::Continue(()))?;
+        store.has_many(&[cid])?;
         store.delete_many(&mut std::iter::empty())?;
         store.sweep(None, None, &mut |_| false)?;
         store.capabilities();

@@ -468,6 +468,7 @@ pub(crate) fn closed_store_refuses_calls(case: &mut Case) -> LawResult {
     saw("get after close()", get).refused(closed)?;
     saw("put after close()", store.put(&new.cid, new.data.clone())).refused(closed)?;
     saw("has after close()", store.has(&present.cid)).refused(closed)?;
+    saw("has_many after close()", store.has_many(&[present.cid])).refused(closed)?;
     saw("size after close()", store.size(&present.cid)).refused(closed)?;
     saw("with_block after close()", store.with_block(&present.cid, &mut |_| ())).refused(closed)?;
     saw("put_trusted after close()", store.put_trusted(&new.cid, new.data.clone())).refused(closed)?;
@@ -502,6 +503,7 @@ fn closed_calls_with_nothing_to_do(case: &Case, present: &Block, absent: &Block)
     }
     saw("get of an absent block after close()", store.get(&absent.cid)).refused(closed)?;
     saw("has of an absent block after close()", store.has(&absent.cid)).refused(closed)?;
+    saw("has_many of an absent block after close()", store.has_many(&[absent.cid])).refused(closed)?;
     saw("update to the head there is, after close()", store.update(&present.cid, &[])).refused(closed)?;
     saw("swap to the head there is, after close()", store.swap(&[present.cid], &present.cid)).refused(closed)?;
     saw("commit of a requirement after close()", store.commit(WriteBatch::new().require(present.cid)))

@@ -229,7 +229,7 @@ fn kept_or_failed(case: &Case, scene: &Scene, way: Write, when: &str) -> Result<
     let eyes = Eyes::without_tables(case.handles());
     for block in scene.kept() {
         let subject = Subject::Block(block.clone());
-        for read in [Read::Get, Read::WithBlock, Read::GetMany, Read::Has, Read::Size, Read::Cids] {
+        for read in [Read::Get, Read::WithBlock, Read::GetMany, Read::Has, Read::HasMany, Read::Size, Read::Cids] {
             let seen = read.sees(&eyes, &subject, when)?;
             let fine = seen.as_ref().map_or_else(says_so, |there| *there);
             ensure(fine, format_args!("{read}: {subject} {when}"), "Ok(true), or Err(Backend)", seen.show())?;

@@ -48,6 +48,7 @@ pub(crate) fn failed_read_is_an_error_and_no_absence(case: &mut Case) -> LawResu
     for Block { cid, data } in &present {
         true_or_failed("get of a block while reads fail", store.get(cid), Some(data.clone()))?;
         true_or_failed("has of a block while reads fail", store.has(cid), true)?;
+        true_or_failed("has_many of a block while reads fail", store.has_many(&[*cid]), vec![true])?;
         true_or_failed("size of a block while reads fail", store.size(cid), Some(data.len() as u64))?;
         let mut lent = None;
         let found = store.with_block(cid, &mut |data| lent = Some(Bytes::copy_from_slice(data)));

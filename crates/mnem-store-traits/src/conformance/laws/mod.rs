@@ -21,6 +21,7 @@ pub(super) mod every_size;
 pub(super) mod fault;
 pub(super) mod get;
 pub(super) mod get_many;
+pub(super) mod has_many;
 pub(super) mod identity;
 pub(super) mod late_cuts;
 pub(super) mod locks;

@@ -24,6 +24,7 @@ pub(crate) enum Read {
     WithBlock,
     GetMany,
     Has,
+    HasMany,
     Size,
     Cids,
     Walk,
@@ -76,11 +77,12 @@ impl Eyes {
 }
 
 impl Read {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Get,
         Self::WithBlock,
         Self::GetMany,
         Self::Has,
+        Self::HasMany,
         Self::Size,
         Self::Cids,
         Self::Walk,
@@ -97,6 +99,7 @@ impl Read {
             Self::WithBlock => "with_block",
             Self::GetMany => "get_many",
             Self::Has => "has",
+            Self::HasMany => "has_many",
             Self::Size => "size",
             Self::Cids => "cids",
             Self::Walk => "walk",
@@ -162,6 +165,15 @@ impl Read {
                 answered.map(|()| found)
             }
             Self::Has => return Ok(store.has(cid)),
+            Self::HasMany => {
+                let answers = store.has_many(&[*cid]);
+                let did = format_args!("has_many([{cid}]) {when}");
+                return match answers.as_deref() {
+                    Ok([there]) => Ok(Ok(*there)),
+                    Ok(answers) => ensure(false, did, "one answer", format_args!("{answers:?}")).map(|()| Ok(false)),
+                    Err(error) => Ok(Err(error.clone())),
+                };
+            }
             Self::Size => {
                 let size = store.size(cid);
                 if let Ok(Some(size)) = size {

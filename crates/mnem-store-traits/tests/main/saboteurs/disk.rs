@@ -68,6 +68,8 @@ pub(crate) enum Flaw {
     UnreadIsMet,
     /// If keys cannot be read, lists none.
     UnreadKeysAreNone,
+    /// In a request for several blocks, takes one that cannot be looked up to be absent.
+    UnreadPresenceIsAbsence,
     SizeWaitsForSyncs,
     /// `close` empties the medium and then rewrites everything.
     CloseRewrites,

@@ -1,6 +1,11 @@
-//! Defects of requests for many blocks, and of deletes of many blocks.
+//! Defects of requests for many blocks or their presence, and of deletes of many blocks.
 
-use std::{collections::BTreeMap, ops::ControlFlow, sync::Mutex, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
+    sync::Mutex,
+    time::Duration,
+};
 
 use mnem_store_traits::{Blockstore, Bytes, Cid, Cids, MemoryStore, OnBlock, StoreError};
 
@@ -17,6 +22,14 @@ saboteurs! {
     does_not_hear_a_break: DoesNotHear => get_many_ends_when_it_is_told "50 calls";
     breaks_after_its_page: BreaksAfterItsPage => get_many_ends_when_it_is_told "8 calls";
     locks_while_it_answers: LocksWhileItAnswers => get_many_callback_may_use_the_store "no end: a deadlock";
+    forgets_the_presence_of_the_last: ForgetsTheLastPresence => has_many_answers_as_has "answers";
+    answers_in_the_order_of_the_keys: AnswersInKeyOrder => has_many_answers_as_has "index";
+    looks_for_each_block_once: LooksForEachOnce => has_many_answers_as_has "with present, absent and repeated blocks: index";
+    looks_for_digests: LooksForDigests => has_many_answers_as_has "with present, absent and repeated blocks: index";
+    one_answer_for_all: OneAnswerForAll => has_many_answers_as_has "with present, absent and repeated blocks: index";
+    counts_presence_in_16_bits: CountsIn16Bits => has_many_answers_a_long_request "index 655";
+    presence_of_a_request_is_remembered: RemembersPresence => has_many_answers_as_has "after some were deleted";
+    presence_of_a_request_outlives_deletes: RemembersPresence => every_read_follows_every_write "has_many: ";
     deletes_all_but_the_last: KeepsTheLast => delete_many_removes_only_its_blocks "after a delete_many of 0 blocks and one of the others";
     deletes_a_thousand_at_most: DeletesAThousand => delete_many_removes_only_its_blocks "after a delete_many of 1500 blocks";
     stops_at_what_is_absent: StopsAtAbsent => delete_many_ignores_absent_and_repeated_blocks "never put";
@@ -127,6 +140,55 @@ defect! {
         }
     }
 
+    ForgetsTheLastPresence {
+        fn has_many(&self, inner: &MemoryStore, cids: &[Cid]) -> Result<Vec<bool>, StoreError> {
+            inner.has_many(if cids.len() > 1 { &cids[..cids.len() - 1] } else { cids })
+        }
+    }
+
+    // Looks in the order of its keys, and forgets to sort the answers back.
+    AnswersInKeyOrder {
+        fn has_many(&self, inner: &MemoryStore, cids: &[Cid]) -> Result<Vec<bool>, StoreError> {
+            let mut sorted = cids.to_vec();
+            sorted.sort_unstable();
+            inner.has_many(&sorted)
+        }
+    }
+
+    // Answers a repeated block at its first index only.
+    LooksForEachOnce {
+        fn has_many(&self, inner: &MemoryStore, cids: &[Cid]) -> Result<Vec<bool>, StoreError> {
+            let mut seen = BTreeSet::new();
+            let found = inner.has_many(cids)?;
+            Ok(cids.iter().zip(found).map(|(cid, is_there)| seen.insert(*cid) && is_there).collect())
+        }
+    }
+
+    LooksForDigests {
+        fn has_many(&self, inner: &MemoryStore, cids: &[Cid]) -> Result<Vec<bool>, StoreError> {
+            if cids.len() == 1 {
+                return inner.has_many(cids);
+            }
+            let held = inner.cids()?.map(|cid| Ok(cid?.hash().to_bytes())).collect::<Result<BTreeSet<_>, StoreError>>()?;
+            Ok(cids.iter().map(|cid| held.contains(&cid.hash().to_bytes())).collect())
+        }
+    }
+
+    // Takes a request for one about all of its blocks together.
+    OneAnswerForAll {
+        fn has_many(&self, inner: &MemoryStore, cids: &[Cid]) -> Result<Vec<bool>, StoreError> {
+            let all = inner.has_many(cids)?.into_iter().all(|is_there| is_there);
+            Ok(vec![all; cids.len()])
+        }
+    }
+
+    CountsIn16Bits {
+        fn has_many(&self, inner: &MemoryStore, cids: &[Cid]) -> Result<Vec<bool>, StoreError> {
+            let first = inner.has_many(&cids[..cids.len().min(1 << 16)])?;
+            Ok(first.iter().copied().cycle().take(cids.len()).collect())
+        }
+    }
+
     KeepsTheLast {
         fn delete_many(&self, inner: &MemoryStore, cids: &mut Cids<'_>) -> Result<(), StoreError> {
             let mut cids = drained(cids)?;
@@ -195,6 +257,19 @@ impl Defect for LocksWhileItAnswers {
         // A lookup of one block comes from `holds`, which is not under test here.
         let _locked = (cids.len() > 1).then(|| lock(&self.0));
         inner.get_many(cids, f)
+    }
+}
+
+/// Caches which blocks a request has found, and never forgets one.
+#[derive(Debug, Default)]
+struct RemembersPresence(Mutex<BTreeSet<Cid>>);
+
+impl Defect for RemembersPresence {
+    fn has_many(&self, inner: &MemoryStore, cids: &[Cid]) -> Result<Vec<bool>, StoreError> {
+        let mut known = lock(&self.0);
+        let found = inner.has_many(cids)?;
+        known.extend(cids.iter().zip(&found).filter(|(_, is_there)| **is_there).map(|(cid, _)| *cid));
+        Ok(cids.iter().map(|cid| known.contains(cid)).collect())
     }
 }
 

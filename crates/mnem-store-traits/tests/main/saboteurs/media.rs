@@ -88,6 +88,8 @@ flaws! {
     write_rides_on_a_sync_under_way: RidesOnASync => write_beside_a_waiting_sync_is_durable "Nothing of it";
 
     unread_keys_are_none: UnreadKeysAreNone => every_read_that_fails_is_an_error "keys: ";
+    unread_presence_is_absence: UnreadPresenceIsAbsence => failed_read_is_an_error_and_no_absence "has_many of a block while reads fail";
+    unread_presence_is_absence_to_every_reader: UnreadPresenceIsAbsence => every_read_that_fails_is_an_error "has_many: ";
     unread_block_is_absent_to_any_read: FailedReadIsAbsence => every_read_that_fails_is_an_error "Ok(true), or Err(Backend)";
     not_applied_and_there_by_any_write: SaysNotApplied => every_write_that_fails_is_as_it_says "nothing after NotApplied";
     unread_requirement_is_met: UnreadIsMet => commit_that_cannot_look_moves_no_head "Err(MissingBlock), or Err(Backend)";

@@ -95,6 +95,10 @@ trait Defect: Debug + Default + Send + Sync + 'static {
         }
         Ok(())
     }
+    /// Like the default of the trait: calls the defect's own `has`.
+    fn has_many(&self, inner: &MemoryStore, cids: &[Cid]) -> Result<Vec<bool>, StoreError> {
+        cids.iter().map(|cid| self.has(inner, cid)).collect()
+    }
     fn delete_many(&self, inner: &MemoryStore, cids: &mut Cids<'_>) -> Result<(), StoreError> {
         inner.delete_many(cids)
     }
@@ -248,6 +252,9 @@ impl<D: Defect> Blockstore for Sabotaged<D> {
     }
     fn get_many(&self, cids: &[Cid], f: &mut OnBlock<'_>) -> Result<(), StoreError> {
         self.defect.get_many(&self.inner, cids, f)
+    }
+    fn has_many(&self, cids: &[Cid]) -> Result<Vec<bool>, StoreError> {
+        self.defect.has_many(&self.inner, cids)
     }
     fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
         self.defect.delete_many(&self.inner, cids)

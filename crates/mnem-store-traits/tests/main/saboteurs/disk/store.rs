@@ -6,8 +6,8 @@ use std::{
 };
 
 use mnem_store_traits::{
-    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, Durability, HeadChange, HeadsCapabilities, IsDead,
-    KeyIter, OpHeadsStore, SideTable, Store, StoreError, Swept, WriteBatch,
+    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, Durability, ErrorKind, HeadChange, HeadsCapabilities,
+    IsDead, KeyIter, OpHeadsStore, SideTable, Store, StoreError, Swept, WriteBatch,
     backend::{
         check_block, check_read, check_size, check_table_key, check_table_name, check_table_write, drain_checked,
     },
@@ -136,6 +136,14 @@ impl Blockstore for DiskStore {
             return Ok(self.get(cid)?.is_some());
         }
         Ok(self.0.row("has", &block_key(cid))?.is_some())
+    }
+
+    fn has_many(&self, cids: &[Cid]) -> Result<Vec<bool>, StoreError> {
+        let has = |cid: &Cid| match self.has(cid) {
+            Err(error) if self.0.has(Flaw::UnreadPresenceIsAbsence) && error.kind() == ErrorKind::Backend => Ok(false),
+            found => found,
+        };
+        cids.iter().map(has).collect()
     }
 
     fn capabilities(&self) -> Capabilities {
