@@ -59,6 +59,7 @@ fn what_might_lose_a_live_block_is_refused_with_the_option_that_allows_it() {
     put_dead(&place, "a.redb");
     let said = run(&["gc", "--keep", ABSENT]).fails(4);
     assert!(said.starts_with(&format!("error: block {ABSENT} is missing\n")), "{said}");
+    assert!(said.contains("if it is of --keep, check its CID"), "{said}");
     run(&["rm", &leaf.to_string()]).ok();
     let said = run(&["gc"]).fails(4);
     assert!(said.contains(&leaf.to_string()) && said.contains("--allow-missing"), "{said}");

@@ -107,7 +107,8 @@ fn what_cannot_be_salvaged_is_refused() {
     place.small_store("a.redb");
     place.small_store("b.redb");
     let said = place.run(&["copy", "--salvage", "a.redb", "b.redb"]).fails(1);
-    assert!(said.contains("the target already holds blocks; salvage into a new store"), "{said}");
+    let message = "error: cannot salvage into b.redb: the target already holds blocks; salvage into a new store\n";
+    assert!(said.contains(message), "{said}");
     assert!(said.contains("hint: run `mnem-store copy --salvage a.redb NEW`"), "{said}");
     place.run(&["copy", "--salvage", "a.redb", "a.redb"]).fails(2);
     place.run(&["copy", "--salvage", "nothing.redb", "c.redb"]).fails(10);
