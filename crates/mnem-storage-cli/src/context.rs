@@ -15,7 +15,7 @@ use crate::{
     drivers,
     error::{Failure, Result},
     hints::quoted,
-    limits::{ARCHIVE_EXTENSIONS, CACHE_BYTES_USUAL, READING_CACHE_BYTES},
+    limits::{ARCHIVE_EXTENSIONS, CACHE_BYTES_USUAL, COLLECTING_CACHE_BYTES, READING_CACHE_BYTES},
     memory,
     output::Out,
     progress::Bar,
@@ -168,11 +168,12 @@ impl Context {
         self.global.sharing != Mode::Exclusive
     }
 
-    /// Opens an existing store for writing, exclusively, and checks its structure. Its caller reads all of the store.
+    /// Opens an existing store for a collection: for writing, exclusively, after a check of its structure.
     pub(crate) fn open_exclusive(&self) -> Result<Target> {
         let path = self.path()?;
         self.note(format_args!("opening {} exclusively", path.display()));
-        Ok(Target::open(&self.checked_options().exclusive(true), path)?)
+        let options = self.checked_options().cache_bytes(self.cache_bytes(COLLECTING_CACHE_BYTES));
+        Ok(Target::open(&options.exclusive(true), path)?)
     }
 
     /// Opens the store for writing; creates it if nothing is there.

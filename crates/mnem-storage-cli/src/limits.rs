@@ -74,6 +74,10 @@ pub(crate) const CACHE_BYTES_USUAL: usize = 64 * 1024 * 1024;
 /// a larger cache hardly helps. Measured with 1,000,000 blocks: with 64 MiB, no command that reads is faster.
 pub(crate) const READING_CACHE_BYTES: usize = 8 * 1024 * 1024;
 
+/// The default cache of a collection, in bytes: 2 MiB. It reads all pages several times, each time nearly in order.
+/// Measured with 1,000,000 blocks: 15 % less processor time than with 8 MiB, because fewer pages pass through the cache.
+pub(crate) const COLLECTING_CACHE_BYTES: usize = 2 * 1024 * 1024;
+
 /// How many unverified blocks the text of `import` lists.
 pub(crate) const UNCHECKED_SHOWN_MAX: usize = 10;
 

@@ -5,6 +5,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     os::unix::process::ExitStatusExt as _,
     process::{Child, ChildStderr, ExitStatus, Stdio},
+    thread,
 };
 
 use mnem_storage::{Bytes, Cid, DAG_CBOR, RAW, WriteBatch, cid_of};
@@ -52,9 +53,15 @@ impl Running {
 
     /// Waits for the end. Returns the exit status, the output, and the messages except progress.
     fn ended(mut self) -> (ExitStatus, String, String) {
-        let (mut said, mut out) = (String::new(), String::new());
+        let mut stdout = self.child.stdout.take().expect("a pipe");
+        // A program that fills the pipe waits for a reader.
+        let reader = thread::spawn(move || {
+            let mut out = String::new();
+            stdout.read_to_string(&mut out).map(|_| out)
+        });
+        let mut said = String::new();
         self.err.read_to_string(&mut said).expect("text");
-        self.child.stdout.take().expect("a pipe").read_to_string(&mut out).expect("text");
+        let out = reader.join().expect("no panic").expect("text");
         let progress = [": counting: ", ": blocks: ", ": proof: "];
         let lines = said.lines().filter(|line| !progress.iter().any(|stage| line.contains(stage)));
         (self.child.wait().expect("it ends"), out, lines.map(|line| format!("{line}\n")).collect())
@@ -240,6 +247,40 @@ fn a_collection_says_what_is_left() {
     let said = interrupted(&place, &["gc", "--store", "large.redb"], "gc: counting: ");
     assert!(said.contains("error: interrupted: removed 0 blocks; "), "{said}");
     assert!(said.contains(" in total, and no live block is lost\nhint: run the same command"), "{said}");
+}
+
+/// The output of a removal of 3,000 blocks does not fit into a pipe, so the program waits until it is read, and cannot
+/// end before the signal.
+#[test]
+fn a_removal_ends_between_two_batches_and_says_what_is_gone() {
+    const BLOCKS: usize = 3000;
+    let place = Place::new();
+    let data = (0..BLOCKS).map(|n| Bytes::from(n.to_string()));
+    let blocks: Vec<(Cid, Bytes)> = data.map(|data| (cid_of(RAW, &data), data)).collect();
+    let cids: Vec<String> = blocks.iter().map(|(cid, _)| cid.to_string()).collect();
+    for store in ["a.redb", "a.simple", "a.carlog"] {
+        let left = || place.run(&["ls", "--store", store]).ok().lines().count();
+        let args: Vec<&str> = ["rm", "--store", store].into_iter().chain(cids.iter().map(String::as_str)).collect();
+        // A busy machine may take longer than the program waits for the end of a batch.
+        let found = (0..12).find_map(|_| {
+            let opened = place.store(store);
+            opened.put_many(&mut blocks.iter().cloned().map(Ok)).expect("stored");
+            opened.close().expect("closed");
+            let mut running = Running::start(&place, &args);
+            running.says("rm: blocks: ");
+            running.signal(interrupt());
+            let (status, out, said) = running.ended();
+            assert_eq!(status.signal(), Some(interrupt().as_raw()), "{store}: {said}");
+            (!said.contains("reached no safe point in time")).then(|| (out.lines().count(), left(), said))
+        });
+        let (removed, left, said) = found.expect("a machine that is not always busy");
+        assert!(removed > 0 && left > 0 && removed + left == BLOCKS, "{store}: {removed} and {left}");
+        let told = format!("error: interrupted: removed {} blocks; ", thousands(removed));
+        assert!(
+            said.contains(&told) && said.contains(" in total\nhint: run the same command again"),
+            "{store}: {said}"
+        );
+    }
 }
 
 #[test]
