@@ -98,7 +98,8 @@ pub trait Blockstore: Send + Sync + Debug {
     ///   `unknown_hash_is_returned_as_stored`.
     /// - A read that begins after a `put`, `put_many` or `commit` of the block returned `Ok` finds it, in every thread
     ///   and through every handle. Laws: `put_is_visible_to_another_thread`, `put_is_visible_through_a_second_handle`,
-    ///   `large_write_of_another_handle_is_seen_whole`, `changes_that_keep_every_number_are_seen`.
+    ///   `large_write_of_another_handle_is_seen_whole`, `changes_that_keep_every_number_are_seen`,
+    ///   `handle_far_behind_catches_up`.
     /// - Returned bytes never change, whatever is written, deleted or compacted later. Law:
     ///   `bytes_handed_out_never_change`.
     ///

@@ -44,7 +44,7 @@ fn title(group: Group, topic: &'static str) -> &'static str {
         (_, "buffered") => "`Buffered`",
         (_, "every_hash" | "every_size") => "hashes and sizes",
         (_, "every_page") => "listings and long batches",
-        (Group::Ways, "every_look") => "reads after writes",
+        (Group::Ways, "every_look" | "behind") => "reads after writes",
         (_, "every_callback") => "callbacks and iterators",
         (_, "second") => "a second handle",
         (_, "process") => "a second process",

@@ -164,7 +164,7 @@ macro_rules! __conformance_laws {
                 must walk walk_is_depth_first_in_encoded_order [Blocks]
                     "A walk visits a block before the blocks it links to, depth-first, links in encoded order."
                 must walk walk_yields_a_shared_block_once [Blocks]
-                    "A walk yields a block that several others link to once."
+                    "A walk yields a block that several others link to once, also among thousands."
                 must walk walk_moves_pending_links_to_the_front [Blocks]
                     "A block that is both pending and linked from the current block is visited next, as depth-first order requires."
                 must walk walk_of_many_shared_links_is_in_order [Blocks]
@@ -255,7 +255,7 @@ macro_rules! __conformance_laws {
                 must sets commit_refuses_an_empty_set_of_new_heads [Store]
                     "A head change whose set of new heads is empty is an `InvalidArgument`, and nothing of its commit is written."
                 must sets commit_takes_thousands_of_heads [Store]
-                    "4,000 new heads, superseded CIDs and expected heads behave like a few."
+                    "4,000 new heads of every kind of CID, superseded CIDs and expected heads behave like a few."
                 must commit commit_without_a_head_lands_blocks [Store]
                     "A commit without a head change stores its blocks and moves no head."
                 must commit commit_of_nothing_changes_nothing [Store]
@@ -267,7 +267,7 @@ macro_rules! __conformance_laws {
                 must commit commit_refuses_a_missing_requirement [Store]
                     "A commit that requires an absent block is refused with `MissingBlock`, which names the block, and moves no head."
                 must alike requirements_are_whole_cids [Store]
-                    "A requirement is met by the block of its whole CID, and not by the same bytes under another version, codec or hash function."
+                    "A requirement is met by the block of its whole CID, and not by the same bytes under another version, codec or hash function, in the store or in a batch of any size."
                 must commit commit_decides_requirements_before_its_swap [Store]
                     "A commit that requires an absent block and whose swap expects other heads is refused with `MissingBlock`."
                 must commit commit_that_misses_a_requirement_keeps_no_block [Store; AtomicCommit]
@@ -361,7 +361,7 @@ macro_rules! __conformance_laws {
                 must every_hash every_write_takes_every_supported_hash [Blocks]
                     "Every way to write accepts a block under every supported hash function, codec and version."
                 must every_hash every_write_refuses_what_is_no_cid [Blocks]
-                    "Every way to write refuses a CID whose codec or hash function has more than 63 bits with `InvalidArgument`, as a block and as a head. Nothing is kept, and no lookup finds it."
+                    "Every way to write refuses a CID whose codec or hash function has more than 63 bits with `InvalidArgument`, as a block, even in a large batch, and as a head. Nothing is kept, and no lookup finds it."
                 must every_size every_write_keeps_to_the_limit [Blocks Limits]
                     "Every way to write accepts a block of `block_bytes_max`, and refuses a larger one with `BlockTooLarge`."
                 must every_size every_batch_may_be_large [Blocks]
@@ -369,7 +369,7 @@ macro_rules! __conformance_laws {
                 must every_size commit_takes_thousands_of_requirements [Store]
                     "A commit accepts 1,500 required blocks, and finds a single absent one among them."
                 must every_size head_changes_may_be_large [Heads]
-                    "`update` and `swap` accept 2,000 CIDs."
+                    "`update` and `swap` accept 2,000 CIDs, and compare each of them as a whole CID."
                 must every_size side_table_takes_keys_of_the_limit [SideTables]
                     "A key of 100 bytes, in a table whose name has 32 bytes, can be written, read, listed and deleted."
                 must every_size side_table_writes_may_be_large [SideTables]
@@ -393,9 +393,9 @@ macro_rules! __conformance_laws {
                 must every_page cids_lists_what_moves_while_its_consumer_puts [Blocks]
                     "`cids` lists each block that is present throughout once, while its consumer puts hundreds of others."
                 must every_page late_bad_block_keeps_nothing_of_a_large_batch [Blocks]
-                    "No way to write a batch keeps anything of a batch of 3,000 blocks and 3 MiB whose last block is bad in any way, or of a batch of 64 MiB whose last block has wrong bytes."
+                    "No way to write a batch keeps anything of a batch of 3,000 blocks and 3 MiB whose last block is bad in any way, or of a batch of 64 MiB or of 20,000 blocks whose last block has wrong bytes."
                 must every_page large_batches_are_drained_before_anything_is_done [Blocks]
-                    "The iterator of a batch of 3 MiB, or of 3,000 CIDs to delete, may read and write the same store at its end, and fail there: nothing of the batch is kept or removed."
+                    "The iterator of a batch of 3 MiB or 20,000 blocks, or of 23,000 CIDs to delete, may read and write the same store at its end, and fail there: nothing of the batch is kept or removed."
                 must every_page batches_of_many_bytes_are_taken [Blocks]
                     "Every way to write a batch accepts a batch of 64 MiB, and one `get_many` returns it."
                 must every_look every_read_follows_every_write [Blocks]
@@ -408,6 +408,8 @@ macro_rules! __conformance_laws {
                     "Every way to read sees a change by another handle, even if it keeps the number of items, their sizes, and the first and last item."
                 must every_look a_round_number_of_changes_is_no_standstill [Blocks SecondHandle]
                     "If one handle makes exactly 256 changes, every way to read through another handle sees the last of them."
+                must behind handle_far_behind_catches_up [Blocks SecondHandle]
+                    "A handle that is 4,200 changes of another handle behind, or as many as a slow store can make in time, reads the current content in every way, and its writes build on that."
                 must every_look every_read_follows_every_write_of_another_handle [Blocks SecondHandle]
                     "Through one handle, every way to read finds what a write through another added and does not find what it removed, whatever the two handles have cached."
                 must every_callback every_write_within_callers_code_stands [Blocks]
@@ -429,7 +431,7 @@ macro_rules! __conformance_laws {
                 must reopen what_came_back_survives_reopen [Blocks Persistence; PutsSurvive HeadsSurvive]
                     "A block, a head and a row that were removed and added again are present after reopening."
                 must reopen opening_undoes_nothing [Blocks SecondHandle]
-                    "Opening the store again undoes nothing: a block, a head and a row that were removed and added again are present."
+                    "Opening the store again undoes nothing: a block, a head and a row that were removed and added again are present, and open handles keep working when most of the store was deleted."
                 must delete_many delete_many_survives_reopen [Blocks Persistence; PutsSurvive]
                     "Blocks removed by `delete_many` are absent after reopening, and the others are present."
                 must sweep sweep_survives_reopen [Blocks Persistence; PutsSurvive]
@@ -449,7 +451,7 @@ macro_rules! __conformance_laws {
                 must sessions session_keeps_what_it_does_not_use [Blocks Persistence; PutsSurvive]
                     "A session that does nothing, or uses only blocks, only heads or only rows, loses nothing else, whether it is closed or dropped."
                 must sessions openings_may_be_closed_in_any_order [Blocks SecondHandle Persistence; PutsSurvive]
-                    "The writes of each of two handles are present after both were closed, in either order, and the store was reopened."
+                    "The writes of each of two handles are present after both were closed, in either order, and the store was reopened. A handle that is behind undoes nothing when it is closed."
                 must sessions long_listings_survive_reopen [Blocks Persistence; PutsSurvive]
                     "`cids` lists 10,500 blocks, and `keys` as many keys, after the store was reopened."
                 must model random_operations_survive_reopening [Store Persistence; PutsSurvive HeadsSurvive]
@@ -579,9 +581,9 @@ macro_rules! __conformance_laws {
                 must every_fault commit_that_cannot_look_moves_no_head [Store Faults; PutsSurvive HeadsSurvive]
                     "A commit that cannot look up a required block fails and moves no head."
                 must every_fault opening_that_fails_is_no_empty_store [Blocks Faults; PutsSurvive]
-                    "If any operation of the medium fails during an open, the open fails or the handle finds everything, and so do later opens."
+                    "If any operation of the medium fails during an open, of a small store or a large one, the open fails or the handle finds everything, and so do later opens."
                 must every_fault failed_sync_refuses_every_write [Blocks Faults; PutsSurvivePower]
-                    "After a failed sync of any write, the handle and each of its side tables refuse every write with a non-empty request with `Poisoned`, even if it would change nothing, until the store is reopened. Once closed, they fail with `Closed`."
+                    "After a failed sync of any write, the handle and each of its side tables refuse every write with a non-empty request with `Poisoned`, even if it would change nothing, until the store is reopened. Its capabilities stay the same. Once closed, they fail with `Closed`."
                 must every_fault no_read_waits_for_a_sync_of_any_write [Blocks Faults; PutsSurvivePower]
                     "No way to read waits for the sync of any way to write."
 
@@ -622,9 +624,9 @@ macro_rules! __conformance_laws {
                 must every_cut every_write_makes_an_unsynced_block_durable [Blocks Faults Crash; PutsSurvivePower]
                     "Every way to write, or to require, a present block that was never synced makes it durable before it returns `Ok`."
                 must late_cuts batch_of_many_bytes_is_all_or_nothing_after_a_power_cut [Blocks Crash; AtomicPutMany]
-                    "If the power is cut at any point of an atomic batch or side-table write of 9 MiB, all of it is present, or nothing."
+                    "If the power is cut at any point of an atomic batch or side-table write of 9 MiB, all of it is present, or nothing, and later writes survive another cut."
                 must late_cuts batch_of_many_parts_is_all_or_nothing_after_a_power_cut [Blocks Crash; AtomicPutMany]
-                    "If the power is cut at any point of an atomic batch of 1,100 blocks, or side-table write of as many rows, all of it is present, or nothing."
+                    "If the power is cut at any point of an atomic batch of 1,100 blocks, or side-table write of as many rows, all of it is present, or nothing, and later writes survive another cut."
                 must every_cut every_write_that_finds_its_work_done_is_durable [Blocks Faults Crash; PutsSurvivePower]
                     "A write that repeats one whose sync failed is durable once it returns `Ok`, even if it finds nothing left to write."
                 must every_cut write_beside_a_waiting_sync_is_durable [Blocks Faults Crash; PutsSurvivePower]

@@ -96,7 +96,27 @@ pub(crate) fn requirements_are_whole_cids(case: &mut Case) -> LawResult {
         saw("delete", store.delete(&present.cid)).ok()?;
     }
     heads_are(&*store, &[], "after commits that required absent blocks")?;
+    own_puts_are_whole_cids(case, &all)?;
     Ok(())
+}
+
+/// A requirement is not met by what a batch, small or large, puts under a similar CID.
+fn own_puts_are_whole_cids(case: &Case, all: &[Block]) -> Result<(), Failure> {
+    let store = case.store()?;
+    for n in [0, 40, case.in_time(750)] {
+        for absent in all {
+            // A store that does not claim `atomic_commit` may keep the blocks of the commits before.
+            saw("delete", store.delete(&absent.cid)).ok()?;
+            let mut batch: WriteBatch = blocks("beside", n).into_iter().map(|block| (block.cid, block.data)).collect();
+            batch.extend(all.iter().filter(|put| put.cid != absent.cid).map(|put| (put.cid, put.data.clone())));
+            batch.require(absent.cid).update(head("that requires it"), []);
+            let did = format!("commit of {n} blocks, and of the same bytes under others, that requires {}", absent.cid);
+            let error = saw(&did, store.commit(&batch)).refused(ErrorKind::MissingBlock)?;
+            let named = matches!(&error, StoreError::MissingBlock { cid, .. } if *cid == absent.cid);
+            ensure(named, &did, format_args!("an error that names {}", absent.cid), &error)?;
+        }
+    }
+    heads_are(&*store, &[], "after commits that required what they put under other CIDs")
 }
 
 fn write(table: &dyn SideTable, puts: &[(Bytes, Bytes)], deletes: &[Bytes]) -> Result<(), Failure> {

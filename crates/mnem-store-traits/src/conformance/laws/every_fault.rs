@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    ErrorKind, Outcome, StoreError, WriteBatch,
+    Capabilities, ErrorKind, HeadsCapabilities, Outcome, StoreError, WriteBatch,
     conformance::{
         Claim, Failure, Fault, Profile,
         case::{Case, offered},
@@ -19,7 +19,7 @@ use crate::{
         outcomes::{LARGE, at_each, at_few, at_growing},
         show::Show,
         threads::join,
-        ways::{Eyes, Read, Scene, Subject, Write, reads_of, writes_of},
+        ways::{Extent, Eyes, Read, Scene, Subject, Write, reads_of, writes_of},
     },
 };
 
@@ -261,7 +261,34 @@ pub(crate) fn opening_that_fails_is_no_empty_store(case: &mut Case) -> LawResult
             Ok(opened)
         })?;
     }
+    if !case.is_slow() {
+        at_few(|n| open_a_larger_store(case, n))?;
+    }
     Ok(())
+}
+
+/// An opening may read a store in pieces. Reads fail after the first of them.
+fn open_a_larger_store(case: &Case, reads: u32) -> Result<bool, Failure> {
+    let (scene, mut case) = (Scene::of_many_bytes(), case.fresh()?);
+    scene.set(&case, Write::PutMany)?;
+    let parts = blocks("one of many", LARGE);
+    put_many(&*case.blocks()?, &parts)?;
+    saw("put_many of 9 MiB", scene.act(Write::PutMany, case.handles(), 0)?).ok()?;
+    let opened = case.open_under(Fault::ReadsAfter(reads))?;
+    case.set_fault(None)?;
+    let when = format!("in a store of 9 MiB that was opened while reads failed after {reads}");
+    for again in ["", ", once more"] {
+        let when = format!("{when}{again}");
+        scene.rest_is_kept(Write::PutMany, case.handles(), &when)?;
+        let extent = scene.extent(Write::PutMany, case.handles(), 0, true, &when)?;
+        ensure(extent == Extent::All, &when, "all of its blocks", format_args!("{extent:?} of them"))?;
+        for block in [&parts[0], &parts[LARGE / 2], &parts[LARGE - 1]] {
+            saw(format_args!("get({}) {when}", block.cid), case.blocks()?.get(&block.cid))
+                .is(Some(block.data.clone()))?;
+        }
+        case.drop_and_open()?;
+    }
+    Ok(opened)
 }
 
 pub(crate) fn failed_sync_refuses_every_write(case: &mut Case) -> LawResult {
@@ -275,6 +302,7 @@ pub(crate) fn failed_sync_refuses_every_write(case: &mut Case) -> LawResult {
             // A side table that was opened before the failure.
             let eyes = Eyes::new(case.handles())?;
             let second = if case.has(Profile::SecondHandle) { Some(case.second()?) } else { None };
+            let claimed = claims_of(&case);
             case.set_fault(Some(Fault::SyncsAfter(n)))?;
             if scene.act(*way, case.handles(), 0)?.is_ok() {
                 ensure(
@@ -286,6 +314,8 @@ pub(crate) fn failed_sync_refuses_every_write(case: &mut Case) -> LawResult {
                 return Ok(true);
             }
             case.set_fault(None)?;
+            let same = claims_of(&case) == claimed;
+            ensure(same, format_args!("capabilities after a {way} whose sync failed"), "the same as before", "others")?;
             for _ in 0..2 {
                 for next in &ways {
                     let refused = scene.act(*next, case.handles(), 1)?;
@@ -322,6 +352,13 @@ pub(crate) fn failed_sync_refuses_every_write(case: &mut Case) -> LawResult {
         })?;
     }
     Ok(())
+}
+
+/// What the handle claims now.
+fn claims_of(case: &Case) -> (Option<Capabilities>, Option<HeadsCapabilities>) {
+    let handles = case.handles();
+    let blocks = handles.as_blocks().map(|blocks| blocks.capabilities());
+    (blocks, handles.as_heads().map(|heads| heads.heads_capabilities()))
 }
 
 /// After a failed sync all reads of side tables go on, or none; a table that is opened by then refuses writes.

@@ -9,7 +9,7 @@ use crate::{
     conformance::{
         Failure, Profile,
         case::Case,
-        data::{Block, block, cid_v1, cids_under, sized, unknown_hash_cid},
+        data::{Block, block, blocks, cid_v1, cids_under, sized, unknown_hash_cid},
         expect::{ensure, heads_are, holds, lacks, lists, put, saw, update},
         failure::LawResult,
         ways::{Write, writes_of},
@@ -165,6 +165,23 @@ pub(crate) fn every_write_takes_every_supported_hash(case: &mut Case) -> LawResu
     Ok(())
 }
 
+/// What is no CID is refused anywhere in a large batch too, and the batch with it.
+fn refuses_a_large_batch(case: &Case, way: Write, no_cids: &[Cid], good: &Block) -> Result<(), Failure> {
+    const LARGE: usize = 1500;
+    for (cid, place) in no_cids.iter().zip([0, LARGE / 2, LARGE - 1, LARGE]) {
+        let mut batch = blocks("beside what is no CID", LARGE);
+        batch.insert(place, Block { cid: *cid, data: good.data.clone() });
+        let written = way.put(case.handles(), &batch)?;
+        let unsupported = written.as_ref().is_err_and(|error| error.kind() == ErrorKind::UnsupportedHash);
+        let kind =
+            if unsupported && cid.codec() == RAW { ErrorKind::UnsupportedHash } else { ErrorKind::InvalidArgument };
+        let did = format!("{way} of {LARGE} blocks and, at place {place}, one under {cid}");
+        saw(&did, written).refused(kind)?;
+        lists(&*case.blocks()?, &[good.cid], &format!("after a refused {did}"))?;
+    }
+    Ok(())
+}
+
 /// Codecs and hash functions above what multiformats allow.
 const ABOVE: [u64; 2] = [1 << 63, u64::MAX];
 
@@ -185,6 +202,9 @@ pub(crate) fn every_write_refuses_what_is_no_cid(case: &mut Case) -> LawResult {
             lacks(&*store, cid, &format!("after a refused {way}"))?;
         }
         lists(&*store, &[good.cid], &format!("after {way} under CIDs of 64 bits"))?;
+        if way.is_batch() {
+            refuses_a_large_batch(case, way, &no_cids, &good)?;
+        }
     }
     if !case.has(Profile::Heads) {
         return Ok(());

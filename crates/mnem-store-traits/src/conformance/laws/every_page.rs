@@ -24,6 +24,8 @@ use crate::{
 /// Five pages of 500, or ten of 256.
 const LISTED: usize = 2600;
 const LARGE: [usize; 2] = [300, 3000];
+/// More than any of the pieces in which a store may take a batch.
+const MANY: usize = 20_000;
 const KIB: usize = 1024;
 
 /// Whether this item ends a page of some common size.
@@ -105,6 +107,7 @@ pub(crate) fn late_bad_block_keeps_nothing_of_a_large_batch(case: &mut Case) -> 
             }
         }
         late_bad_block_of_many_bytes(case, way)?;
+        late_bad_block_of_many(case, way)?;
         bad_block_at_any_place(case, way)?;
     }
     Ok(())
@@ -130,6 +133,15 @@ fn late_bad_block_of_many_bytes(case: &Case, way: Write) -> Result<(), Failure> 
     let mut batch: Vec<Block> = (0..most).map(|i| sized(MIB - i)).collect();
     batch.push(Block { cid: block("good").cid, data: Bytes::from_static(b"other bytes") });
     let did = format!("{way} of {most} MiB and wrong bytes at the end");
+    saw(&did, way.put(case.handles(), &batch)?).refused(ErrorKind::CidMismatch)?;
+    lists(&*case.blocks()?, &[], &format!("after a refused {did}"))
+}
+
+/// A batch of more blocks than a store is likely to hold back.
+fn late_bad_block_of_many(case: &Case, way: Write) -> Result<(), Failure> {
+    let mut batch = blocks("of very many", MANY);
+    batch.push(Block { cid: block("good").cid, data: Bytes::from_static(b"other bytes") });
+    let did = format!("{way} of {MANY} blocks and wrong bytes at the end");
     saw(&did, way.put(case.handles(), &batch)?).refused(ErrorKind::CidMismatch)?;
     lists(&*case.blocks()?, &[], &format!("after a refused {did}"))
 }
@@ -164,8 +176,9 @@ pub(crate) fn large_batches_are_drained_before_anything_is_done(case: &mut Case)
     let store = case.blocks()?;
     let present = blocks("present", LARGE[1]);
     put_many(&*store, &present)?;
-    for n in LARGE {
-        let (batch, written) = (kib_blocks("drained", n), block(&format!("written by an iterator of {n}")));
+    for n in LARGE.into_iter().chain([MANY]) {
+        let batch = if n == MANY { blocks("drained", n) } else { kib_blocks("drained", n) };
+        let written = block(&format!("written by an iterator of {n}"));
         let mut own = Ok(());
         let uses = std::iter::once_with(|| {
             own = store.put(&written.cid, written.data.clone()).and_then(|()| store.get(&present[0].cid)).map(drop);
@@ -185,7 +198,9 @@ pub(crate) fn large_batches_are_drained_before_anything_is_done(case: &mut Case)
         own = store.put(&written.cid, written.data.clone()).and_then(|()| store.get(&present[0].cid)).map(drop);
         Err(own_failure())
     });
-    let failed = store.delete_many(&mut expected.iter().map(|cid| Ok(*cid)).chain(fails));
+    let absent = blocks("never put", MANY);
+    let named = expected.iter().copied().chain(absent.into_iter().map(|block| block.cid));
+    let failed = store.delete_many(&mut named.map(Ok).chain(fails));
     saw("delete_many whose iterator fails at the end", failed).refused(ErrorKind::Backend)?;
     saw("a put and a get in the iterator of a delete_many, at its end", own).ok()?;
     saw("delete", store.delete(&written.cid)).ok()?;

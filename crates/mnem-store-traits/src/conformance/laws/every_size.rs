@@ -4,11 +4,11 @@ use bytes::Bytes;
 use cid::Cid;
 
 use crate::{
-    ErrorKind, SideTable, Store, StoreError, WriteBatch,
+    ErrorKind, HeadChange, SideTable, Store, StoreError, WriteBatch,
     conformance::{
         Failure,
         case::{BATCHES, Case, Pace},
-        data::{Block, block, blocks, head, heads, raw, sized},
+        data::{Block, block, blocks, head, heads, near_codecs, one_text, raw, sized},
         expect::{ensure, heads_are, holds, lists, put_many, saw, update},
         failure::LawResult,
         ways::{Write, writes_of},
@@ -154,6 +154,36 @@ pub(crate) fn head_changes_may_be_large(case: &mut Case) -> LawResult {
         update(&*store, &head("named"), &superseded)?;
         let when = format_args!("after an update that names its new head at place {place} of those it supersedes");
         heads_are(&*store, &[head("last"), head("named")], when)?;
+    }
+    update(&*store, &head("kept"), &[head("last"), head("named")])?;
+    large_changes_compare_whole_cids(case, &unknown)?;
+    Ok(())
+}
+
+/// Among many ids, too, one that is nearly a head supersedes nothing, and is not expected in its place.
+fn large_changes_compare_whole_cids(case: &Case, unknown: &[Cid]) -> Result<(), Failure> {
+    let (store, kept) = (case.heads()?, head("kept"));
+    let near = near_codecs(b"one text").into_iter().skip(1);
+    let alike: Vec<Cid> = one_text().into_iter().map(|block| block.cid).chain(near).collect();
+    alike.iter().try_for_each(|cid| update(&*store, cid, &[]))?;
+    for (place, gone) in alike.iter().enumerate() {
+        let mut superseded = unknown.to_vec();
+        superseded.insert(place * unknown.len() / alike.len(), *gone);
+        let change = HeadChange::Update { new: vec![kept], supersedes: superseded };
+        let left: Vec<Cid> = alike.iter().filter(|cid| *cid != gone).copied().chain([kept]).collect();
+        let did = format_args!("an update that supersedes {gone} and {} ids that are no heads", unknown.len());
+        if let (0, Some(store)) = (place % 2, case.handles().as_store()) {
+            saw(did, store.commit(WriteBatch::new().change_heads(change))).ok()?;
+        } else {
+            let superseded: &[Cid] = if let HeadChange::Update { supersedes, .. } = &change { supersedes } else { &[] };
+            update(&*store, &kept, superseded)?;
+        }
+        heads_are(&*store, &left, format_args!("after {did}, with heads of the same digest"))?;
+        let mut expected = vec![kept; unknown.len()];
+        expected.extend(&alike);
+        saw(format_args!("swap that expects {gone} in vain"), store.swap(&expected, &head("never")))
+            .refused(ErrorKind::HeadsMoved)?;
+        update(&*store, gone, &[])?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The functions that check the laws: one module for each topic, and one function for each law, with the same name.
 
 pub(super) mod alike;
+pub(super) mod behind;
 pub(super) mod buffered;
 pub(super) mod cids;
 pub(super) mod commit;

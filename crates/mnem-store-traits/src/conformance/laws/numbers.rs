@@ -1,16 +1,17 @@
 //! Changes of another handle that leave every number as it was: how many there are, their sizes, the first and the last.
 
-use bytes::Bytes;
-use cid::Cid;
-
-use crate::conformance::{
-    Failure, Profile,
-    case::{Case, offered},
-    data::{block, heads},
-    expect::{heads_are, saw, update},
-    failure::LawResult,
-    ways::{Eyes, Read, Subject, TABLE, Write},
+use crate::{
+    WriteBatch,
+    conformance::{
+        Failure, Profile,
+        case::{Case, offered},
+        data::{block, heads},
+        expect::{heads_are, saw, update},
+        failure::LawResult,
+        ways::{Eyes, Read, Subject, TABLE, Write},
+    },
 };
+use bytes::Bytes;
 
 /// How often a handle looks before a change. What it remembers, it may remember only after it was asked for again.
 const LOOKS: usize = 4;
@@ -19,10 +20,12 @@ pub(crate) fn changes_that_keep_every_number_are_seen(case: &mut Case) -> LawRes
     let (writer, reader) = (Eyes::new(case.handles())?, Eyes::new(&case.second()?)?);
     blocks_are_exchanged(case, &writer, &reader)?;
     if case.has(Profile::Heads) {
-        heads_are_exchanged(&writer, &reader)?;
+        heads_are_exchanged(&writer, &reader, 4)?;
+        heads_are_exchanged(&writer, &reader, case.in_short(300))?;
     }
     if case.has(Profile::SideTables) {
         rows_are_exchanged(&writer, &reader)?;
+        values_are_exchanged(&writer, &reader)?;
         many_rows_are_seen(case, &writer, &reader)?;
         tables_are_exchanged(&writer, &reader)?;
     }
@@ -59,21 +62,26 @@ fn blocks_are_exchanged(case: &Case, writer: &Eyes, reader: &Eyes) -> Result<(),
     Ok(())
 }
 
-fn heads_are_exchanged(writer: &Eyes, reader: &Eyes) -> Result<(), Failure> {
+/// With a number of heads, the others stay.
+fn heads_are_exchanged(writer: &Eyes, reader: &Eyes, n: usize) -> Result<(), Failure> {
     let store = offered(writer.handles().as_heads(), Profile::Heads)?;
     let other = offered(reader.handles().as_heads(), Profile::Heads)?;
-    let mut all = heads("exchanged", 4);
+    let mut all = heads(&format!("exchanged, one of {n}"), n);
     all.sort();
+    let exchanged = all.remove(n / 2);
+    let middle = all[n / 2 - 1];
     let before = saw("heads()", store.heads()).ok()?;
-    let [first, middle, exchanged, last]: [Cid; 4] = all.try_into().unwrap_or_default();
-    update(&*store, &first, &before)?;
-    update(&*store, &middle, &[])?;
-    update(&*store, &last, &[])?;
+    update(&*store, &all[0], &before)?;
+    match writer.handles().as_store() {
+        Some(store) => saw("commit", store.commit(WriteBatch::new().update_all(all.clone(), []))).ok()?,
+        None => all.iter().try_for_each(|cid| update(&*store, cid, &[]))?,
+    }
     for _ in 0..LOOKS {
-        heads_are(&*other, &[first, middle, last], "through another handle")?;
+        heads_are(&*other, &all, "through another handle")?;
     }
     update(&*store, &exchanged, &[middle])?;
-    heads_are(&*other, &[first, exchanged, last], "after another handle exchanged the one in the middle")
+    all[n / 2 - 1] = exchanged;
+    heads_are(&*other, &all, format_args!("after another handle exchanged the one in the middle of {}", all.len()))
 }
 
 fn row(key: &'static str, value: &'static str) -> (Bytes, Bytes) {
@@ -106,6 +114,22 @@ fn rows_are_exchanged(writer: &Eyes, reader: &Eyes) -> Result<(), Failure> {
     value_is("key 2", None, when)?;
     value_is("key 3", Some("old"), when)?;
     keys_are(["key 1", "key 3", "key 4"], when)
+}
+
+/// A value gives way to another of the same length.
+fn values_are_exchanged(writer: &Eyes, reader: &Eyes) -> Result<(), Failure> {
+    let key = Bytes::from_static(b"exchanged");
+    for bytes in [3, 5000, 70_000, 2 << 20] {
+        let [old, new] = [b'o', b'n'].map(|byte| Bytes::from(vec![byte; bytes]));
+        for (value, when) in [(old.clone(), "at first"), (new, "after an exchange"), (old, "after another")] {
+            saw("write of a row", writer.table()?.write(&[(key.clone(), value.clone())], &[])).ok()?;
+            let when = format!("of a value of {bytes} bytes that another handle wrote, {when}");
+            for _ in 0..LOOKS {
+                saw(format_args!("get {when}"), reader.table()?.get(&key)).is(Some(value.clone()))?;
+            }
+        }
+    }
+    saw("delete of a row", writer.table()?.write(&[], std::slice::from_ref(&key))).ok()
 }
 
 /// One write of more rows than a handle may take in at once.

@@ -14,7 +14,7 @@ use crate::{
             Block, SIZES, blake3_cid, block, blocks, cid_v1, head, heads, identity_block, identity_cid, near_codecs,
             sized, unknown_hash_cid, v0_cid,
         },
-        expect::{heads_are, holds, lacks, lists, put, put_many, saw, update},
+        expect::{delete_many, ensure, heads_are, holds, lacks, lists, put, put_many, saw, update},
         failure::LawResult,
     },
 };
@@ -279,5 +279,43 @@ pub(crate) fn opening_undoes_nothing(case: &mut Case) -> LawResult {
     let second = case.second()?;
     is_back(&second, "through a second handle")?;
     is_back(case.handles(), "after another handle was opened")?;
+    openings_tidy_up_beside_a_reader(&case.fresh()?)?;
+    Ok(())
+}
+
+/// An opening may rewrite a store of which much was deleted. Handles that are open go on reading and writing.
+fn openings_tidy_up_beside_a_reader(case: &Case) -> Result<(), Failure> {
+    let (store, all) = (case.blocks()?, blocks("tidied", case.in_time(600)));
+    put_many(&*store, &all)?;
+    let (kept, gone): (Vec<_>, Vec<_>) = all.iter().enumerate().partition(|(i, _)| i % 20 == 7);
+    let [kept, gone] = [kept, gone].map(|part| part.into_iter().map(|(_, block)| block.clone()).collect::<Vec<_>>());
+    let mut listing = saw("cids()", store.cids()).ok()?;
+    let mut listed = vec![saw("the first item of cids()", listing.next().transpose()).ok()?];
+    delete_many(&*store, &gone.iter().map(|block| block.cid).collect::<Vec<_>>())?;
+    kept.iter().try_for_each(|block| holds(&*store, block, "after most blocks were deleted"))?;
+    let second = case.second()?;
+    let other = offered(second.as_blocks(), Profile::Blocks)?;
+    const WHEN: &str = "after most blocks were deleted and the store was opened once more";
+    for block in &kept {
+        holds(&*store, block, WHEN)?;
+        holds(&*other, block, "through a handle that was opened after most blocks were deleted")?;
+    }
+    for item in listing.take(2 * all.len()) {
+        listed.push(Some(saw(format_args!("cids() {WHEN}"), item).ok()?));
+    }
+    for Block { cid, .. } in &kept {
+        let times = listed.iter().filter(|item| item.as_ref() == Some(cid)).count();
+        let did = format_args!("cids() {WHEN}");
+        ensure(times == 1, did, format_args!("{cid} once, which is there throughout"), format_args!("{times} times"))?;
+    }
+    let (of_first, of_second) = (block("of the first handle"), block("of the second handle"));
+    put(&*store, &of_first)?;
+    put(&*other, &of_second)?;
+    let cids: Vec<Cid> = kept.iter().chain([&of_first, &of_second]).map(|block| block.cid).collect();
+    for (handle, which) in [(&store, "the first handle"), (&other, "the second handle")] {
+        lists(&**handle, &cids, &format!("through {which}, {WHEN}"))?;
+        holds(&**handle, &of_first, WHEN)?;
+        holds(&**handle, &of_second, WHEN)?;
+    }
     Ok(())
 }

@@ -129,6 +129,56 @@ pub(crate) fn openings_may_be_closed_in_any_order(case: &mut Case) -> LawResult 
             }
         }
     }
+    closing_undoes_nothing(case.fresh()?)?;
+    Ok(())
+}
+
+/// A handle that is closed does not write what it remembers over what another handle has changed since.
+fn closing_undoes_nothing(mut case: Case) -> Result<(), Failure> {
+    fill(&case, case.handles())?;
+    is_filled(&case, "through the handle that wrote it")?;
+    let second = case.second()?;
+    change_all(&case, &second)?;
+    if let Some(store) = case.handles().as_store() {
+        saw("close() of an opening that is behind", store.close()).ok()?;
+    }
+    is_changed(&case, &second, "through a second handle that changed it, after the first was closed")?;
+    if let Some(store) = second.as_store() {
+        saw("close() of the second opening", store.close()).ok()?;
+    }
+    drop(second);
+    case.drop_and_open()?;
+    is_changed(&case, case.handles(), "after both openings were closed and the store reopened")
+}
+
+/// Removes what [`fill`] wrote, and writes something else in its place.
+fn change_all(case: &Case, handles: &Handles) -> Result<(), Failure> {
+    let blocks = offered(handles.as_blocks(), Profile::Blocks)?;
+    saw("delete", blocks.delete(&block("kept").cid)).ok()?;
+    put(&*blocks, &block("changed"))?;
+    if keeps_heads(case) {
+        update(&*offered(handles.as_heads(), Profile::Heads)?, &head("changed"), &[head("kept")])?;
+    }
+    if case.has(Profile::SideTables) {
+        let table = saw("side_table", offered(handles.as_store(), Profile::Store)?.side_table(TABLE)).ok()?;
+        let new = (Bytes::from_static(b"changed"), Bytes::from_static(b"value"));
+        saw("write", table.write(&[new], &[kept_row().0])).ok()?;
+    }
+    Ok(())
+}
+
+fn is_changed(case: &Case, handles: &Handles, when: &str) -> Result<(), Failure> {
+    let blocks = offered(handles.as_blocks(), Profile::Blocks)?;
+    lists(&*blocks, &[block("changed").cid], when)?;
+    holds(&*blocks, &block("changed"), when)?;
+    if keeps_heads(case) {
+        heads_are(&*offered(handles.as_heads(), Profile::Heads)?, &[head("changed")], when)?;
+    }
+    if case.has(Profile::SideTables) {
+        let table = saw("side_table", offered(handles.as_store(), Profile::Store)?.side_table(TABLE)).ok()?;
+        let keys = table.keys(b"").and_then(|keys| keys.collect::<Result<Vec<_>, _>>());
+        saw(format_args!("keys() {when}"), keys).is(vec![Bytes::from_static(b"changed")])?;
+    }
     Ok(())
 }
 

@@ -4,11 +4,11 @@ use cid::Cid;
 
 use super::fault::at_every_failure;
 use crate::{
-    ErrorKind, HeadChange, OpHeadsStore, Store, StoreError, WriteBatch,
+    ErrorKind, HeadChange, OpHeadsStore, RAW, Store, StoreError, WriteBatch,
     conformance::{
         Failure,
         case::Case,
-        data::{block, head, heads},
+        data::{block, head, heads, identity_cid, near_codecs, v0_cid},
         expect::{ensure, heads_are, lists, saw, update},
         failure::LawResult,
         laws::crash::at_every_point,
@@ -138,7 +138,12 @@ pub(crate) fn commit_refuses_an_empty_set_of_new_heads(case: &mut Case) -> LawRe
 pub(crate) fn commit_takes_thousands_of_heads(case: &mut Case) -> LawResult {
     let store = case.store()?;
     let all = case.in_time(THOUSANDS);
-    let (first, second) = (heads("first", all), heads("second", all));
+    let of_every_kind = |label: &str| -> Vec<Cid> {
+        let near = near_codecs(label.as_bytes());
+        let kinds = near.into_iter().chain([v0_cid(label.as_bytes()), identity_cid(RAW, label.as_bytes())]);
+        kinds.chain(heads(label, all)).take(all).collect()
+    };
+    let (first, second) = (of_every_kind("first"), of_every_kind("second"));
     commit(&*store, "an update to 4,000 heads", WriteBatch::new().update_all(first.clone(), []))?;
     many_heads_are(&*store, &first, "after an update to 4,000 heads")?;
     let half = all / 2;

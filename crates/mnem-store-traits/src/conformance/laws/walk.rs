@@ -111,7 +111,26 @@ pub(crate) fn walk_yields_a_shared_block_once(case: &mut Case) -> LawResult {
     graph.store(&*case.blocks()?, &[])?;
     graph.walks(case, "root", &["root", "left", "shared", "right"])?;
     graph.walks(case, "top", &["top", "root", "left", "shared", "right"])?;
+    walk_of_many_links_to_the_same(case)?;
     Ok(())
+}
+
+/// Two blocks with the same thousands of links, so that a block is reached again long after it was yielded.
+fn walk_of_many_links_to_the_same(case: &Case) -> Result<(), Failure> {
+    const LINKS: usize = 12_000;
+    let (store, leaves) = (case.blocks()?, crate::conformance::data::blocks("leaf", LINKS));
+    let cids: Vec<Cid> = leaves.iter().map(|leaf| leaf.cid).collect();
+    let [left, right] = ["left", "right"].map(|name| node(name, &cids));
+    let root = node("root of many", &[left.cid, right.cid]);
+    put(&*store, &root)?;
+    let extra = leaves.iter().chain([&left, &right]).map(|block| (block.cid, block.data.clone())).collect();
+    let extended = Extended { store: &*store, extra };
+    let expected: Vec<Cid> = [root.cid, left.cid].into_iter().chain(cids).chain([right.cid]).collect();
+    let did = format!("walk of two blocks with the same {LINKS} links");
+    let walked = case.walk(&extended, root.cid).take(2 * LINKS).map(|item| item.map(|(cid, _)| cid));
+    let walked = saw(&did, walked.collect::<Result<Vec<_>, _>>()).ok()?;
+    same(format_args!("{did}: how many blocks"), walked.len(), expected.len())?;
+    same(format_args!("{did}: the order"), walked == expected, true)
 }
 
 pub(crate) fn walk_moves_pending_links_to_the_front(case: &mut Case) -> LawResult {

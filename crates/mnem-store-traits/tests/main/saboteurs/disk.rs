@@ -117,6 +117,12 @@ pub(crate) enum Flaw {
     SyncsFortyWrites,
     /// After a failed write, a handle takes everything present to be durable.
     FailedWriteMovesItsMark,
+    /// An opening reads a hundred rows at a time, and takes the first hundred that it cannot read for the end.
+    OpensWhatItReads,
+    /// Recovery goes on behind what a long write left when it was cut off, where no later opening looks.
+    GoesOnBehindATornTail,
+    /// The capabilities of a poisoned handle say that it is.
+    PoisonedClaimsLess,
     /// `delete_many` deletes only blocks that are sound.
     DamageCannotBeDeletedInABatch,
 }
@@ -166,6 +172,8 @@ struct Medium {
     power_of_next: Option<u64>,
     outages: u64,
     has_no_locks: bool,
+    /// What is written now is behind the end that an opening finds.
+    is_behind_the_end: bool,
 }
 
 impl Medium {
@@ -211,6 +219,13 @@ impl Disk {
     fn recover(&self) -> Result<u64, StoreError> {
         let mut medium = lock(&self.medium);
         if medium.power.take().is_some() {
+            let bytes = |value: &Value| match value {
+                Value::Journal(changes) => changes.iter().map(left_out::bytes).sum::<usize>(),
+                Value::Row(_) => 0,
+            };
+            let is_long = |rows: &Rows| rows.get(JOURNAL).map_or(0, bytes) > 1 << 20;
+            let is_torn = is_long(&medium.now) && !is_long(&medium.synced);
+            medium.is_behind_the_end |= is_torn && self.has(Flaw::GoesOnBehindATornTail);
             medium.now = medium.synced.clone();
             medium.outages += 1;
             if self.has(Flaw::RecoveryDeletesLast) {
@@ -257,7 +272,11 @@ impl Disk {
         }
         let unread = matches!(medium.fault, Some(Fault::ReadsAfter(0)));
         let empty = unread && self.has(Flaw::OpensUnreadAsEmpty);
-        *lock(&self.visible) = if empty { Rows::new() } else { medium.now.clone() };
+        let mut visible = if empty { Rows::new() } else { medium.now.clone() };
+        if let (true, Some(Fault::ReadsAfter(reads @ 1..))) = (self.has(Flaw::OpensWhatItReads), medium.fault) {
+            visible = visible.into_iter().take(100 * reads as usize).collect();
+        }
+        *lock(&self.visible) = visible;
         Ok(medium.outages)
     }
 }
@@ -337,7 +356,9 @@ impl Handle {
             medium = self.disk.released.wait(medium).unwrap_or_else(|e| e.into_inner());
         }
         self.disk.sync_waits.store(false, Ordering::SeqCst);
-        medium.synced = medium.now.clone();
+        if !medium.is_behind_the_end {
+            medium.synced = medium.now.clone();
+        }
         Ok(())
     }
 

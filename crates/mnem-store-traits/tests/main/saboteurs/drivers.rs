@@ -10,7 +10,7 @@ use mnem_store_traits::{
     driver::{Driver, Entry, Location, ManagedStore, OpenOptions, Probe, RawScan},
 };
 
-use self::store::{Opened, clear, content, forget};
+use self::store::{Opened, clear, content, forget, is_held};
 
 /// The flaw of a driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,10 @@ enum Flaw {
     CompactLosesHeads,
     CompactCloses,
     CompactLosesEmptyRows,
+    CompactKeepsAPageOfHeads,
+    CountsNoIdentityBlocks,
+    TakesUnknownOptionsOfItsStores,
+    HeldStoreIsForeign,
     CreatorsReplaceEachOther,
     CreateNewLooksFirst,
     TruncatedIsEmpty,
@@ -92,6 +96,7 @@ impl Flawed {
             let _ = fs::write(path, [&text[..], b"seen\n"].concat());
         }
         match self.format_at(path) {
+            Some(_) if self.has(Flaw::HeldStoreIsForeign) && is_held(path) => Probe::Foreign("somebody has it".into()),
             _ if self.has(Flaw::DoesNotKnowItsOwn) => Probe::Foreign("it is a file".into()),
             Some(_) => Probe::Store,
             None if self.has(Flaw::TakesAnyFile) => Probe::Store,
@@ -107,6 +112,7 @@ impl Flawed {
         }
         let invalid = |reason: &str| StoreError::InvalidArgument { operation: "open", reason: reason.into() };
         match requested.check_names(self, self.option_names()) {
+            Err(_) if self.has(Flaw::TakesUnknownOptionsOfItsStores) && !requested.may_create() => {}
             Err(_) if self.has(Flaw::TakesUnknownOptions) => {}
             Err(_) if self.has(Flaw::RefusesWithoutAName) => return Err(invalid("some option is unknown")),
             checked => checked?,
@@ -258,6 +264,7 @@ flaws! {
     a_probe_makes_a_file: ProbeMakesAFile => probe_of_an_empty_place_is_absent "after a probe";
     a_store_is_everywhere: FindsAStoreEverywhere => probe_of_an_empty_place_is_absent "Absent";
     its_own_store_is_foreign: DoesNotKnowItsOwn => new_store_is_recognised "Store";
+    a_held_store_is_foreign: HeldStoreIsForeign => new_store_is_recognised "open exclusively";
     a_new_store_has_strays: HasStrays => new_store_is_recognised "strays()";
     another_format_is_named: NamesAnotherFormat => new_store_is_recognised "format() of a new store";
     the_first_format_is_made: MakesTheFirstFormatOnly => every_format_can_be_made "test 1";
@@ -275,12 +282,15 @@ flaws! {
     an_exclusive_store_has_writers: ExclusiveLetsWritersIn => exclusive_store_has_no_other_writer "after another wrote";
     a_writer_has_an_exclusive_handle_beside: ExclusiveBesideWriters => exclusive_store_has_no_other_writer "beside a writer";
     unknown_options_are_taken: TakesUnknownOptions => unknown_options_are_refused "no_such_option";
+    unknown_options_of_its_stores_are_taken: TakesUnknownOptionsOfItsStores => unknown_options_are_refused "of a store that is there";
     unknown_options_are_not_named: RefusesWithoutAName => unknown_options_are_refused "an error that names it";
     any_value_is_taken: TakesAnyValue => unknown_options_are_refused "`level`";
     keys_are_counted_as_bytes: CountsKeys => info_counts_what_is_there "40 blocks";
+    identity_blocks_are_not_counted: CountsNoIdentityBlocks => info_counts_what_is_there "40 blocks";
     deleted_blocks_are_counted: CountsWhatWasDeleted => info_counts_what_is_there "were deleted";
     compact_loses_heads: CompactLosesHeads => compact_changes_no_content "heads() after compact()";
     compact_loses_empty_rows: CompactLosesEmptyRows => compact_changes_no_content "keys() after compact()";
+    compact_keeps_a_page_of_heads: CompactKeepsAPageOfHeads => compact_changes_no_content "heads() after compact()";
     compact_closes_the_store: CompactCloses => compact_changes_no_content "after compact()";
     creators_replace_each_other: CreatorsReplaceEachOther => creators_at_once_make_one_store "after six creators";
     all_creators_made_it: CreateNewLooksFirst => one_creator_of_a_new_store_made_it "of four at once";

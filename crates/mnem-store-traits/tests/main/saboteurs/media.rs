@@ -93,6 +93,9 @@ flaws! {
     unread_block_is_absent_to_any_read: FailedReadIsAbsence => every_read_that_fails_is_an_error "Ok(true), or Err(Backend)";
     not_applied_and_there_by_any_write: SaysNotApplied => every_write_that_fails_is_as_it_says "nothing after NotApplied";
     unread_requirement_is_met: UnreadIsMet => commit_that_cannot_look_moves_no_head "Err(MissingBlock), or Err(Backend)";
+    store_opens_up_to_what_is_unread: OpensWhatItReads => opening_that_fails_is_no_empty_store "in a store of 9 MiB that was opened";
+    torn_tail_hides_later_writes: GoesOnBehindATornTail => batch_of_many_bytes_is_all_or_nothing_after_a_power_cut "the power was cut again";
+    poisoned_handle_claims_less: PoisonedClaimsLess => failed_sync_refuses_every_write "capabilities after a put whose sync failed";
     unread_store_opens_as_empty: OpensUnreadAsEmpty => opening_that_fails_is_no_empty_store "Ok(false)";
     poison_of_one_kind: PoisonsItsKind => failed_sync_refuses_every_write "put_trusted after a put whose sync failed";
     reads_lift_the_poison: ReadsHeal => failed_sync_refuses_every_write "Ok: the call was accepted";

@@ -5,9 +5,11 @@
 
 mod at_once;
 mod batches;
+mod behind;
 mod blocks;
 mod buffered;
 mod callers;
+mod combined;
 mod commits;
 mod conditional;
 mod disk;

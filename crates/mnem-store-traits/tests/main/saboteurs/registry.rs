@@ -3,17 +3,19 @@
 use mnem_store_traits::conformance::{Level, law, laws};
 
 use super::{
-    at_once, batches, blocks, buffered, callers, commits, conditional, drivers, heads, late, listings, lookups, many,
-    media, names, network, plausible, plausible_threads, prose, races, reopenings, sets, subtle, sweeps, tables,
-    tables_apart, threads, unseen, walks, ways,
+    at_once, batches, behind, blocks, buffered, callers, combined, commits, conditional, drivers, heads, late,
+    listings, lookups, many, media, names, network, plausible, plausible_threads, prose, races, reopenings, sets,
+    subtle, sweeps, tables, tables_apart, threads, unseen, walks, ways,
 };
 
-const KILLED: [&[&str]; 32] = [
+const KILLED: [&[&str]; 34] = [
     at_once::KILLED,
     batches::KILLED,
+    behind::KILLED,
     blocks::KILLED,
     buffered::KILLED,
     callers::KILLED,
+    combined::KILLED,
     commits::KILLED,
     conditional::KILLED,
     drivers::KILLED,

@@ -10,7 +10,7 @@ const LARGE: usize = 64 * 1024;
 /// The size of a segment of a log.
 const SEGMENT: usize = 256 * 1024;
 
-fn bytes((_, value): &Change) -> usize {
+pub(super) fn bytes((_, value): &Change) -> usize {
     if let Some(Value::Row(row)) = value { row.len() } else { 0 }
 }
 

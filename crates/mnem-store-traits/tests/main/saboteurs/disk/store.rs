@@ -147,8 +147,9 @@ impl Blockstore for DiskStore {
     }
 
     fn capabilities(&self) -> Capabilities {
+        let less = self.0.has(Flaw::PoisonedClaimsLess) && self.0.poisoned.load(Ordering::SeqCst);
         Capabilities::WEAKEST
-            .with_put_durability(Durability::Power)
+            .with_put_durability(if less { Durability::Process } else { Durability::Power })
             .with_cumulative_durability(true)
             .with_atomic_put_many(true)
             .with_atomic_commit(true)
