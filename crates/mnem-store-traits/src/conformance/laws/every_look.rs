@@ -91,7 +91,11 @@ pub(crate) fn large_write_of_another_handle_is_seen_whole(case: &mut Case) -> La
             scene.set(&case, way)?;
             let second = case.second()?;
             scene.rest_is_kept(way, &second, "before another handle wrote")?;
+            let eyes = Eyes::new(&second)?;
+            sees_first(&case, &scene, way, &eyes, way.deletes_blocks(), "before another handle wrote")?;
             saw(format_args!("{way}"), scene.act(way, case.handles(), 0)?).ok()?;
+            let when = format!("after a large {way} of another handle");
+            sees_first(&case, &scene, way, &eyes, !way.deletes_blocks(), &when)?;
             scene.rest_is_kept(way, &second, &format!("after a large {way} of another handle"))?;
             let seen = scene.extent(way, &second, 0, true, &format!("after a large {way} of another handle"))?;
             let did = format_args!("looked through another handle after a large {way}");
@@ -99,6 +103,18 @@ pub(crate) fn large_write_of_another_handle_is_seen_whole(case: &mut Case) -> La
         }
         if way.adds_blocks() {
             one_by_one(case, way)?;
+        }
+    }
+    Ok(())
+}
+
+/// Looks for the first block or row of a large write in every way, despite what the handle remembers.
+fn sees_first(case: &Case, scene: &Scene, way: Write, eyes: &Eyes, there: bool, when: &str) -> Result<(), Failure> {
+    for subject in scene.subjects(way) {
+        // The table has other rows.
+        let reads = Read::ALL.into_iter().filter(|read| *read != Read::SideTables && case.has(read.needs()));
+        for read in reads.filter(|read| read.looks_for(&subject)) {
+            saw(format_args!("{read}: {subject} {when}"), read.sees(eyes, &subject, when)?).is(there)?;
         }
     }
     Ok(())

@@ -33,6 +33,7 @@ saboteurs! {
     many_heads_are_counted: CountsManyHeads => changes_that_keep_every_number_are_seen "the one in the middle of";
     long_values_are_told_by_their_length: TellsValuesByLength => changes_that_keep_every_number_are_seen "of a value of 5000 bytes";
     opening_moves_what_others_read: MovesWhatOthersRead => opening_undoes_nothing "and the store was opened once more";
+    large_deletes_are_not_noticed: SkipsLargeDeletes => large_write_of_another_handle_is_seen_whole "has: ";
     walk_forgets: WalkForgets => walk_yields_a_shared_block_once "with the same 12000 links";
 }
 
@@ -124,6 +125,30 @@ defect! {
                 Some(data.map(|data| (cid, data)))
             }))
         }
+    }
+}
+
+/// A handle remembers what it has seen, and forgets what a small delete removes, by whichever handle.
+#[derive(Debug, Default)]
+struct SkipsLargeDeletes(Mutex<HashSet<Cid>>);
+
+impl Defect for SkipsLargeDeletes {
+    fn has(&self, inner: &MemoryStore, cid: &Cid) -> Result<bool, StoreError> {
+        if inner.has(cid)? {
+            lock(&self.0).insert(*cid);
+        }
+        Ok(lock(&self.0).contains(cid))
+    }
+    fn delete(&self, inner: &MemoryStore, cid: &Cid) -> Result<(), StoreError> {
+        lock(&self.0).remove(cid);
+        inner.delete(cid)
+    }
+    fn delete_many(&self, inner: &MemoryStore, cids: &mut Cids<'_>) -> Result<(), StoreError> {
+        let cids = cids.collect::<Result<Vec<_>, _>>()?;
+        if cids.len() <= LARGE {
+            lock(&self.0).retain(|cid| !cids.contains(cid));
+        }
+        inner.delete_many(&mut cids.into_iter().map(Ok))
     }
 }
 
