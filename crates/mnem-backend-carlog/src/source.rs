@@ -8,7 +8,7 @@ use crate::{
     engine::{
         files::{File, Files},
         index::Index,
-        keys::{FORMAT_NAME, FORMAT_VERSION, Keys},
+        keys::{FORMAT_NAME, FORMAT_VERSION, Keys, Mac},
         maintenance::write_run,
         manifest::{Covered, Extent, Manifest},
         memtable::Memtable,
@@ -18,9 +18,10 @@ use crate::{
         run::Run,
         state::{STATE_BYTES, State},
         switch::named,
+        walk::Window,
     },
     error::{at, damaged},
-    limits::{COPIED_RUNS, MANIFEST_BYTES_MAX, MANIFEST_READS, ROWS_BYTES_MAX},
+    limits::{COPIED_RUNS, MANIFEST_BYTES_MAX, MANIFEST_READS, ROWS_BYTES_MAX, WINDOW_BYTES},
     tables::Layout,
     view::{Bounds, Segment, View, file_of},
 };
@@ -282,8 +283,9 @@ impl Source<'_> {
     fn read_on(&self, view: &mut View, state: Option<&State>) -> Result<(), StoreError> {
         let read_on = |view: &mut View| {
             let tail = self.read_log(view, Reading::of(state, false));
+            let checked = tail.and_then(|tail| self.check_tail(view, state, &tail));
             view.leave_empty_segment();
-            self.check_tail(view, state, &tail?)
+            checked
         };
         read_on(view)?;
         // Later, `state` says how far the log goes.
@@ -344,11 +346,15 @@ impl Source<'_> {
                 Next::Follows => {}
                 Next::OtherLog => return Ok(tail),
                 // All commits before it were synced. Those of which only the data of blocks changed count as well.
-                Next::Begun if acknowledged < u64::MAX => {
+                Next::Begun(_) if acknowledged < u64::MAX => {
                     acknowledged = u64::MAX;
                     continue;
                 }
-                Next::Begun => {
+                // In a copy of the folder, it may be left of a commit that failed before the log went on in this one.
+                Next::Begun(previous) if self.holds(view, &previous)? => {
+                    return Ok(tail);
+                }
+                Next::Begun(_) => {
                     let end = view.position.end;
                     let why = format!("the commit after byte {end} is incomplete: segment {next} follows it");
                     return Err(damaged(&layout.segment(number), why));
@@ -369,6 +375,26 @@ impl Source<'_> {
             }
             view.begin_segment(next, file);
             acknowledged = known;
+        }
+    }
+
+    /// Whether the last segment has this MAC before the end of the view. A MAC is not known before its commit, so no
+    /// later commit's MAC is there.
+    fn holds(&self, view: &View, mac: &Mac) -> Result<bool, StoreError> {
+        let Position { segment, end, .. } = view.position;
+        let Some(file) = file_of(&view.segments, segment) else { return Ok(false) };
+        let mut window = Window::new(&**file, end);
+        let mut offset = 0;
+        loop {
+            let piece = window.read(offset, WINDOW_BYTES).map_err(at("read", &self.layout.segment(segment)))?;
+            if piece.windows(mac.len()).any(|bytes| bytes == mac) {
+                return Ok(true);
+            }
+            // The MAC may lie across two pieces.
+            match piece.len().saturating_sub(mac.len() - 1) {
+                0 => return Ok(false),
+                step => offset += step as u64,
+            }
         }
     }
 

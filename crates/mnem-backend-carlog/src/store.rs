@@ -3,8 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use mnem_store_traits::{
-    Blocks, Blockstore, Bytes, Capabilities, Cause, Cid, CidIter, Cids, Durability, HeadChange, HeadsCapabilities,
-    IsDead, OnBlock, OpHeadsStore, Outcome, SideTable, Store, StoreError, Swept, WriteBatch,
+    Blocks, Blockstore, Bytes, Capabilities, Cid, CidIter, Cids, Durability, HeadChange, HeadsCapabilities, IsDead,
+    OnBlock, OpHeadsStore, Outcome, SideTable, Store, StoreError, Swept, WriteBatch,
     backend::{check_block, check_read, check_size, drain_checked},
     driver::{FileIdentity, Reclaimed, StoreInfo},
 };
@@ -180,7 +180,7 @@ impl Blockstore for CarlogStore {
     /// Follows the log once for all of them.
     fn has_many(&self, cids: &[Cid]) -> Result<Vec<bool>, StoreError> {
         self.handle.begin_read("look for blocks")?;
-        cids.iter().map(|cid| Ok(self.handle.find(cid, Depth::Start)?.is_some())).collect()
+        cids.iter().map(|cid| self.handle.has(cid)).collect()
     }
 
     fn delete_many(&self, cids: &mut Cids<'_>) -> Result<(), StoreError> {
@@ -216,14 +216,11 @@ impl Blockstore for CarlogStore {
 
 /// The error of a call of which an earlier commit has landed.
 fn in_part(error: StoreError) -> StoreError {
-    match error.outcome() {
-        Outcome::NotApplied => StoreError::Backend {
-            backend: BACKEND,
-            operation: "delete".into(),
-            outcome: Outcome::Unknown,
-            source: Cause::new(error),
-        },
-        _ => error,
+    match error {
+        StoreError::Backend { backend, operation, outcome: Outcome::NotApplied, source } => {
+            StoreError::Backend { backend, operation, outcome: Outcome::Unknown, source }
+        }
+        error => error,
     }
 }
 

@@ -63,6 +63,23 @@ fn what_no_head_reaches_goes() {
     }
 }
 
+/// Its handle does not even mark it as open.
+#[cfg(feature = "redb")]
+#[test]
+fn a_file_without_a_dead_block_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.redb");
+    let (cid, data) = raw("live");
+    let store = mnem_storage::open_or_init(&path).unwrap();
+    store.commit(WriteBatch::new().put(cid, data).update(cid, [])).unwrap();
+    store.close().unwrap();
+    drop(store);
+    let before = std::fs::read(&path).unwrap();
+    let store = mnem_storage::open_or_init(&path).unwrap();
+    assert_eq!(run(&*store, &CollectOptions::new()).unwrap().blocks, 1);
+    assert!(std::fs::read(&path).unwrap() == before, "the file was written to");
+}
+
 #[test]
 fn what_is_to_be_kept_stays_with_what_it_reaches() {
     for subject in stores() {

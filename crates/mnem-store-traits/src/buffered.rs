@@ -240,6 +240,7 @@ impl<S: Store> Buffered<S> {
         if below.is_empty() {
             return Ok(answers);
         }
+        below.iter().for_each(|index| answers[*index] = false);
         let others: Vec<Cid> = below.iter().filter_map(|index| cids.get(*index).copied()).collect();
         for (index, is_present) in below.into_iter().zip(self.inner.has_many(&others)?) {
             if let Some(answer) = answers.get_mut(index) {

@@ -135,6 +135,14 @@ impl Slot {
         }
     }
 
+    /// The CID of the record of the entry before.
+    pub(crate) fn prev(&self) -> Option<Cid> {
+        match self {
+            Self::Entry(entry) => entry.record.prev,
+            Self::Tombstone(tombstone) => tombstone.prev,
+        }
+    }
+
     /// The CID of the entry's record.
     pub(crate) fn cid(&self) -> Cid {
         match self {

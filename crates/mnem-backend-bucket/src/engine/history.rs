@@ -1,7 +1,7 @@
 //! The entries of the log, the newest first, as people want to see them.
 
 use mnem_store_traits::{
-    StoreError,
+    Cid, StoreError,
     driver::{LogEntry, LogKind},
 };
 
@@ -17,6 +17,8 @@ pub(crate) struct History<'a> {
     handle: &'a Handle,
     /// Entries that were not fetched yet: those below this number.
     left: u64,
+    /// The record of the last of them, if that is known.
+    last: Option<Cid>,
     /// How many are fetched at once next.
     window: u64,
     /// Those that were fetched, ascending; perhaps with an error before them.
@@ -29,8 +31,11 @@ impl<'a> History<'a> {
     /// # Errors
     /// The end of the log cannot be found, or the handle is closed.
     pub(crate) fn begin(handle: &'a Handle) -> Result<Self, StoreError> {
-        let left = handle.current("read the log")?.next;
-        Ok(Self { handle, left, window: 1, fetched: Vec::new() })
+        let (left, last) = {
+            let state = handle.current("read the log")?;
+            (state.next, state.last)
+        };
+        Ok(Self { handle, left, last, window: 1, fetched: Vec::new() })
     }
 
     /// Fetches the next entries, up to one that cannot be read.
@@ -53,10 +58,18 @@ impl<'a> History<'a> {
         Ok(())
     }
 
-    fn read(&self, n: u64, start: Option<Start>) -> Result<LogEntry, StoreError> {
-        let start = start
-            .ok_or_else(|| damaged(&self.handle.objects, &slot(n), "it is missing, yet there are later entries"))?;
-        Ok(shown(&self.handle.read_slot(n, start)?.0))
+    fn read(&mut self, n: u64, start: Option<Start>) -> Result<LogEntry, StoreError> {
+        let objects = &self.handle.objects;
+        let Some(start) = start else {
+            objects.check_place()?;
+            return Err(damaged(objects, &slot(n), "it is missing, but there are later entries"));
+        };
+        let found = self.handle.read_slot(n, start)?.0;
+        if self.last.is_some_and(|last| last != found.cid()) {
+            return Err(damaged(objects, &slot(n), "the entry after it follows another one"));
+        }
+        self.last = found.prev();
+        Ok(shown(&found))
     }
 }
 
@@ -104,7 +117,8 @@ fn of_tombstone(tombstone: &Tombstone) -> LogEntry {
     shown
 }
 
-/// A writer whose clock shows a time before 1970 writes 0.
+/// A writer whose clock shows a time before 1970 writes 0. RFC 3339 ends with the year 9999.
 fn written(at: u64) -> Option<u64> {
-    (at > 0).then_some(at)
+    const YEAR_10000: u64 = 253_402_300_800_000;
+    (1..YEAR_10000).contains(&at).then_some(at)
 }

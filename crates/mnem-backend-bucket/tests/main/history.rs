@@ -115,3 +115,30 @@ fn a_lost_entry_ends_the_listing_with_its_name() {
     assert_eq!(error.kind(), ErrorKind::Damaged);
     assert!(error.in_full().to_string().contains("log/00000000000000000001.car"), "{}", error.in_full());
 }
+
+/// A slot of a copy of the bucket that was written to on its own fits by its number and its store, but not between the
+/// entries around it.
+#[test]
+fn an_entry_of_another_history_ends_the_listing() {
+    let (medium, fork) = (Medium::default(), Medium::default());
+    let put = |store: &BucketStore, n: usize| {
+        let (cid, data) = block(n);
+        store.put(&cid, data).unwrap();
+    };
+    let store = open(&medium);
+    put(&store, 0);
+    for name in medium.names() {
+        fork.write(&name, medium.read(&name).unwrap());
+    }
+    (1..4).for_each(|n| put(&store, n));
+    let other = open(&fork);
+    (11..14).for_each(|n| put(&other, n));
+    let slot = "log/00000000000000000002.car";
+    medium.write(slot, fork.read(slot).unwrap());
+    let mut entries = store.log().unwrap();
+    assert_eq!(entries.next().unwrap().unwrap().number, 3);
+    let error = entries.next().unwrap().unwrap_err();
+    assert!(entries.next().is_none());
+    assert_eq!(error.kind(), ErrorKind::Damaged);
+    assert!(error.in_full().to_string().contains(slot), "{}", error.in_full());
+}

@@ -178,8 +178,8 @@ pub(crate) enum Next {
     /// A segment of another log, from a compaction that was interrupted, or that ended after the manifest was read.
     OtherLog,
     /// A segment of this log that follows another commit than the last one that was read. It was begun after that
-    /// commit had been synced.
-    Begun,
+    /// commit had been synced. Contains the MAC of the commit that it follows.
+    Begun(Mac),
     /// A segment without a complete beginning.
     Unfinished,
 }
@@ -192,7 +192,7 @@ pub(crate) fn next_segment(keys: &Keys, file: &dyn File, position: &Position, na
     Ok(match beginning(keys, &mut window)? {
         Some(found) if found.compacted && found.segment > named_to => Next::OtherLog,
         _ if begin(keys, &mut window, &mut after)? => Next::Follows,
-        Some(found) if found.segment == after.segment => Next::Begun,
+        Some(found) if found.segment == after.segment => Next::Begun(found.previous),
         _ => Next::Unfinished,
     })
 }

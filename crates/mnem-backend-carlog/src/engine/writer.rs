@@ -361,7 +361,7 @@ fn begin_segment(handle: &Handle, writer: &mut Writer) -> Result<(), StoreError>
         let reason = format!("the store has {SEGMENT_NUMBER_MAX} segments, the maximum");
         return Err(StoreError::InvalidArgument { operation: "commit", reason });
     }
-    // A recovery may have truncated it, and its sync may have failed.
+    // Its end must be durable before the next segment begins: a recovery may have truncated it.
     let full = handle.layout.segment(writer.position.segment);
     writer.file.sync_data().map_err(|error| sync_failed(handle, &full, Outcome::NotApplied, error))?;
     let path = handle.layout.segment(number);

@@ -171,6 +171,41 @@ fn a_reader_is_not_stuck_in_a_segment_whose_first_commit_failed() {
     assert!(len(&place.file(NEXT)) > 0);
 }
 
+/// The first commit of the next segment fails, and the log goes on in this one. A copy of the folder that was made before
+/// and completed afterwards has the abandoned segment too.
+#[test]
+fn a_copy_with_an_abandoned_segment_is_not_damaged() {
+    let place = Place::new();
+    let (abandoned, writes) = (Arc::new(Mutex::new(Vec::new())), AtomicUsize::new(0));
+    let copied = abandoned.clone();
+    let files = Hooked::new(move |call, path| {
+        if call == Call::Write && path.ends_with(NEXT) && writes.fetch_add(1, SeqCst) == 1 {
+            *copied.lock().unwrap() = fs::read(path)?;
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        Ok(())
+    });
+    let store = options().create(true).open_on(files, place.store()).unwrap();
+    put(&store, 0);
+    store.put_many(&mut (0..15).map(large).map(Ok)).unwrap_err();
+    store.close().unwrap();
+    drop(store);
+    let store = options().open(place.store()).unwrap();
+    put(&store, 1);
+    let expected = Content::of(&store);
+    std::mem::forget(store);
+    let mut files = place.files();
+    assert!(!files.contains_key(NEXT));
+    files.insert(NEXT.to_owned(), abandoned.lock().unwrap().clone());
+    let copy = Place::new();
+    for (read_only, with_state) in [(true, true), (true, false), (false, true), (false, false)] {
+        let mut files = files.clone();
+        files.retain(|name, _| with_state || name != "state");
+        copy.restore(&files);
+        assert_eq!(Content::of(&options().read_only(read_only).open(copy.store()).unwrap()), expected);
+    }
+}
+
 /// The writer goes on to the next segment between two looks of a reader: at the length of the first segment, and for the
 /// second.
 #[test]

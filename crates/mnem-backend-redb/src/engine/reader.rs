@@ -125,7 +125,8 @@ impl Reader {
     /// ascending.
     pub(crate) fn are_present(&self, operation: &'static str, keys: &[Key]) -> Result<Vec<bool>, StoreError> {
         let at = self.file.at(operation);
-        let are_many = keys.len() > NEARBY_LOOKUPS_MIN;
+        // In a file that may be damaged, read nothing beyond the requested rows.
+        let are_many = keys.len() > NEARBY_LOOKUPS_MIN && self.file.options.check != Check::AsItIs;
         self.read(operation, |snapshot| {
             let mut presence = Presence::new(snapshot.objects(at, self.file.layout)?);
             keys.iter().map(|key| self.is_present(at, snapshot, &mut presence, key, are_many)).collect()

@@ -157,6 +157,11 @@ impl Marks {
         self.find(self.fingerprints.of(cid)).is_some_and(|at| !self.is_reached(at))
     }
 
+    /// Whether any block was listed and is not reached.
+    pub(super) fn has_dead(&self) -> bool {
+        (0..self.listed.len()).any(|at| !self.is_reached(at))
+    }
+
     /// Whether the block is reached, listed or not.
     pub(super) fn is_live(&self, cid: &Cid) -> bool {
         match self.find(self.fingerprints.of(cid)) {

@@ -309,7 +309,9 @@ fn run(
     roots.sort_unstable();
     let allowed = Allowed { opaque: options.opaque_leaves, missing: options.allow_missing };
     Marking::new(store, &roots, allowed, &mut marks, report).run(progress)?;
-    let swept = !options.dry_run && parts::sweep(store, &marks, &parts, tuning.sweep_blocks_max, report, progress)?;
+    // Without a dead block, a closed file stays as it is. The pass that only counts reads the listing again.
+    let sweeps = !options.dry_run && marks.has_dead();
+    let swept = sweeps && parts::sweep(store, &marks, &parts, tuning.sweep_blocks_max, report, progress)?;
     if !swept {
         let batch_blocks_max = if options.dry_run { 0 } else { tuning.batch_blocks_max };
         sweep::sweep(store, &marks, batch_blocks_max, report, progress)?;

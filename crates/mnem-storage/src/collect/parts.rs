@@ -11,6 +11,9 @@ use crate::{
     progress::{Cancelled, OnProgress},
 };
 
+/// Parts of blocks of which none is dead, at most, that one call looks at.
+const CLEAN_PARTS: u64 = 16;
+
 /// The parts of a listing, each of the same number of blocks.
 pub(super) struct Parts {
     part_blocks: usize,
@@ -65,7 +68,10 @@ pub(super) fn sweep(
         check_heads(store, report)?;
         let began = Instant::now();
         let Some(swept) = store.sweep(after, up_to, &mut |cid| marks.is_dead(cid))? else { return Ok(false) };
-        pace.learn(swept.blocks, began.elapsed());
+        // On a full disk, the next run must get further: it may grow only if it frees space.
+        if swept.removed > 0 || pace.limit() < part_blocks * CLEAN_PARTS {
+            pace.learn(swept.blocks, began.elapsed());
+        }
         report.dead += swept.removed;
         report.removed += swept.removed;
         report.dead_bytes += swept.removed_bytes;

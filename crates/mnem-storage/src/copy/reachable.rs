@@ -189,14 +189,15 @@ fn write(reach: &mut Reach<'_>, mut writer: Writer<'_>, progress: OnProgress<'_>
             waiting_bytes += data.len() as u64;
             waiting.push((cid, data));
             if waiting.len() < together && waiting_bytes < COPY_LOOKUP_BYTES_MAX {
-                return Ok(());
+                return Ok(Cancelled::check(writer.tell(progress))?);
             }
             waiting_bytes = 0;
             write_waiting(&mut waiting, &mut writer, progress)
         });
     }
-    if !matches!(ended, Err(Ended::Cancelled)) {
-        ended = ended.and(write_waiting(&mut waiting, &mut writer, progress));
+    // Not after a failure of the target.
+    if matches!(ended, Ok(()) | Err(Ended::Failed(CopyError::Source(_) | CopyError::Opaque { .. }))) {
+        ended = write_waiting(&mut waiting, &mut writer, progress).and(ended);
     }
     writer.finish()?;
     ended.map(|()| reached_bytes)
