@@ -193,17 +193,18 @@ impl CollectOptions {
 /// shows how a program keeps its own threads away. It also opens the store with [`check`](crate::OpenOptions::check):
 /// in a damaged store a head can be missing without a sign, and the blocks that only it reaches would look dead.
 ///
-/// Blocks that are put after the collection began are not removed. If the heads change, the collection ends with
-/// [`HeadsMoved`](StoreError::HeadsMoved) before the next batch. This limits the harm of a mistake and does not replace
-/// the exclusion.
+/// Blocks that are put after the listing ([`Stage::Counting`]) are not removed. If the heads change, the collection ends
+/// with [`HeadsMoved`](StoreError::HeadsMoved) before the next batch. This limits the harm of a mistake and does not
+/// replace the exclusion.
 ///
 /// # How it works
 /// All blocks are listed. The blocks that the heads and kept blocks reach are marked. Then the store is passed through
 /// once more, and the blocks without a mark are removed. A store that can do so removes them on the way
 /// ([`sweep`](crate::Blockstore::sweep)), in parts of at most 65,536 blocks. From another one they are removed with
-/// [`delete_many`](crate::Blockstore::delete_many), at most 8,192 at a time. Each of these calls is durable and takes
-/// about 0.4 seconds, and the callback is called between two of them. Nothing is removed before the marking is complete.
-/// If the collection is interrupted or killed, some of the dead blocks are gone and nothing else; the next run continues.
+/// [`delete_many`](crate::Blockstore::delete_many), at most 8,192 at a time. Each of these calls is durable and should
+/// take about 0.4 seconds (longer if the blocks are suddenly much larger), and the callback is called between two of
+/// them. Nothing is removed before the marking is complete. If the collection is interrupted or killed, some of the dead
+/// blocks are gone and nothing else; the next run continues.
 ///
 /// Blocks of followed codecs (DAG-CBOR, DAG-PB, DAG-JSON) are read in place, without a copy, and checked. Many are read
 /// in the order of their CIDs, in which neighbours share a page of the store. Blocks of codecs without links are not

@@ -24,7 +24,7 @@ pub struct LogEntry {
     pub block_bytes: Option<u64>,
     /// Blocks that it deleted.
     pub deleted: u64,
-    /// Rows of side tables that it wrote or removed. `None` if the log does not say it any more.
+    /// Rows of side tables that it wrote, removed or moved. `None` if the log does not say it any more.
     pub rows: Option<u64>,
     /// The heads after it, ascending.
     pub heads: Vec<Cid>,
