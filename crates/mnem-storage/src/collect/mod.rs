@@ -193,9 +193,9 @@ impl CollectOptions {
 /// shows how a program keeps its own threads away. It also opens the store with [`check`](crate::OpenOptions::check):
 /// in a damaged store a head can be missing without a sign, and the blocks that only it reaches would look dead.
 ///
-/// Blocks that are put after the listing ([`Stage::Counting`]) are not removed. If the heads change, the collection ends
-/// with [`HeadsMoved`](StoreError::HeadsMoved) before the next batch. This limits the harm of a mistake and does not
-/// replace the exclusion.
+/// Blocks that are put after the listing ([`Stage::Counting`](crate::Stage::Counting)) are not removed. If the heads
+/// change, the collection ends with [`HeadsMoved`](StoreError::HeadsMoved) before the next batch. This limits the harm of
+/// a mistake and does not replace the exclusion.
 ///
 /// # How it works
 /// All blocks are listed. The blocks that the heads and kept blocks reach are marked. Then the store is passed through
