@@ -60,7 +60,7 @@ pub fn import_archive(store: &dyn Store, archive: &Path) -> Result<Duration, Wor
     take_archive(store, archive, |file, options| car::import(store, file, options, &mut mnem_storage::unwatched))
 }
 
-/// As [`import_archive`], for a store that takes an archive over as it is.
+/// Like [`import_archive`], for a store that adopts archives.
 ///
 /// # Errors
 /// As [`import_archive`]; also if the store does not adopt archives.

@@ -13,7 +13,7 @@
 //! | a store of an earlier build | `golden` |
 //! | compaction beside commits, deletes, readers, other compactions; its failure at each request; old handles over tombstones | `compaction`, unit tests of `compaction` and `landing` |
 //! | a look that ends after a plan was made | a unit test of `landing` |
-//! | the log as it is listed | `history` |
+//! | listings of the log | `history` |
 //! | holes, changed entries, later formats, other objects | `damage` |
 //! | a real service, processes that write at once | `service`, which `cargo xtask bucket` runs |
 //!

@@ -13,9 +13,7 @@ pub(crate) fn instead(word: &str) -> Option<&'static str> {
         }
         "prune" | "collect" | "clean" | "sweep" => "`mnem-store gc` removes the blocks that no head reaches",
         "vacuum" | "shrink" | "defrag" | "optimize" => "`mnem-store compact` returns free space to the file system",
-        "history" | "journal" | "entries" | "commits" => {
-            "`mnem-store log` lists what was written to a store in a bucket, and when"
-        }
+        "history" | "journal" | "entries" | "commits" => "`mnem-store log` lists the commits to a store in a bucket",
         "tree" | "refs" => "`mnem-store walk` lists the blocks that the heads reach, parents first",
         "info" | "status" | "count" | "du" | "df" | "stats" => "`mnem-store stat` prints counts and sizes",
         "head" | "roots" | "root" | "branch" | "tag" | "tip" | "merge" => {

@@ -313,7 +313,7 @@ fn read_from(handle: &Handle, n: u64, window: u64) -> Result<Option<Met>, StoreE
                 met.end = Some(seen);
                 break;
             }
-            // Whoever needs it reads it again.
+            // If it is needed, it is read again.
             Err(_) => break,
         }
     }

@@ -1,4 +1,4 @@
-//! The log as it is listed: what was written, the newest first.
+//! Listings of the log, newest entry first.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -96,7 +96,7 @@ fn a_damaged_end_of_a_segment_is_never_taken_for_a_crash() {
     }
 }
 
-/// The second write of a commit fails. Then the log goes on in the next segment, and a power cut takes away what was not
+/// The second write of a commit fails. The next commit goes to the next segment. Then a power cut undoes what was not
 /// synced: the truncation of the failed commit.
 #[test]
 fn a_failed_commit_is_cut_off_durably() {
@@ -216,7 +216,7 @@ fn a_reader_beside_a_writer_that_changes_segments_sees_no_damage() {
         (0..3).for_each(|n| put(&store, n));
         let (writer, is_done, next) = (store.clone(), AtomicBool::new(false), place.file(NEXT));
         let files = Hooked::new(move |call, path| {
-            // The length was asked for: the first read after that belongs to the replay.
+            // The reader has asked for the length already; its first read is that of the replay.
             if matches!(call, Call::Read(_)) && path.ends_with(SEGMENT) && !is_done.swap(true, SeqCst) {
                 let mut n = 100;
                 while fs::metadata(&next).map_or(0, |found| found.len()) < more {

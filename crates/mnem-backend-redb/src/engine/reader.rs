@@ -144,7 +144,7 @@ impl Reader {
         if snapshot.generation().is_some_and(|generation| self.present.contains(key, generation.0)) {
             return Ok(true);
         }
-        // Do not remember it: whoever looks for many blocks in order looks for others next.
+        // Do not remember it: a caller that looks up many blocks in order looks up other blocks next.
         if are_many && presence.is_near(key).map_err(|error| at.redb(error))? {
             return Ok(true);
         }

@@ -1,4 +1,4 @@
-//! `log`: listing what was written to a store, and when.
+//! `log`: lists the entries of a store's log.
 
 use mnem_storage::{
     StoreError,

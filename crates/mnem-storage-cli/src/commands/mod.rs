@@ -63,7 +63,7 @@ pub(crate) enum Command {
     Heads(heads::Args),
     /// Print the counts and sizes of a store
     Stat(stat::Args),
-    /// List what was written to a store in a bucket, and when
+    /// List the entries of the log of a store in a bucket
     Log(log::Args),
     /// Check a store for damage
     Verify(verify::Args),

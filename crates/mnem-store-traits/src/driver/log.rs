@@ -1,4 +1,4 @@
-//! The log of a store: what was written, and when.
+//! The entries of a store's log.
 
 use std::fmt;
 

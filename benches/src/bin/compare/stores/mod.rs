@@ -35,7 +35,7 @@ pub(crate) struct Subject {
     pub(crate) open_reader: Option<fn(&Path) -> Opened>,
     /// Reclaims the space of a closed store.
     pub(crate) compact: Option<fn(&Path) -> anyhow::Result<()>>,
-    /// Creates a store that takes over an archive as it is, and returns how long it took.
+    /// Creates a store and adopts an archive. Returns how long the adoption took.
     pub(crate) adopt: Option<fn(&Path, &Path) -> anyhow::Result<Duration>>,
     /// Largest number of blocks with which filling it does not take minutes.
     pub(crate) blocks_max: usize,
