@@ -18,6 +18,7 @@ use crate::{
         files::{File, Files},
         keys::Keys,
         latched::Latched,
+        open_segments::{OpenSegments, gone},
         page::{Budget, NoAnswer},
         place::Place,
         tending::Tending,
@@ -26,6 +27,7 @@ use crate::{
     error::{BACKEND, at, damaged},
     open,
     source::Source,
+    state_file::StateFile,
     tables::Layout,
     view::{Bounds, Epoch, Segment, View, file_of, position_of},
 };
@@ -54,11 +56,14 @@ pub(crate) struct Shared {
     view: RwLock<View>,
     /// The memory limit for cached pages of all runs.
     pub(crate) budget: Arc<Budget>,
+    pub(crate) segments: Arc<OpenSegments>,
     pub(crate) bounds: Bounds,
     pub(crate) tending: Tending,
     /// Blocks that were found, each with the bits of its place. No other block is ever stored at a place, so if the
     /// index has that place for a block, the log need not be read to see that it is this block's.
     present: Present,
+    /// For a handle that only reads.
+    state_file: StateFile,
 }
 
 /// The longest key of a [`Present`]; longer CIDs are looked up each time.
@@ -113,10 +118,26 @@ pub(crate) fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Handle {
     pub(crate) fn new(opened: open::Opened) -> Self {
-        let open::Opened { files, layout, path, identity, keys, read_only, view, writer, budget, bounds } = opened;
+        let open::Opened { files, layout, path, identity, keys, read_only, view, writer, budget, segments, bounds } =
+            opened;
         let (gate, view, tending) = (Gate::new(BACKEND, read_only), RwLock::new(view), Tending::default());
         let (files, present) = (Arc::new(Latched::new(files)) as Arc<dyn Files>, Present::default());
-        let shared = Shared { files, layout, path, identity, keys, gate, view, budget, bounds, tending, present };
+        let state_file = StateFile::default();
+        let shared = Shared {
+            files,
+            layout,
+            path,
+            identity,
+            keys,
+            gate,
+            view,
+            budget,
+            segments,
+            bounds,
+            tending,
+            present,
+            state_file,
+        };
         Self { shared: Arc::new(shared), writer: Mutex::new(writer), queue: Queue::default() }
     }
 
@@ -151,8 +172,8 @@ impl Shared {
 
     /// Everything needed to read the files of the store.
     pub(crate) fn source(&self) -> Source<'_> {
-        let Self { files, layout, keys, budget, bounds, .. } = self;
-        Source { files: &**files, layout, keys, budget, bounds: *bounds }
+        let Self { files, layout, keys, budget, segments, bounds, .. } = self;
+        Source { files: &**files, layout, keys, budget, segments, bounds: *bounds }
     }
 
     /// Begins a read. A read-only handle first takes in the commits of the writer.
@@ -162,7 +183,7 @@ impl Shared {
     }
 
     fn follow(&self) -> Result<(), StoreError> {
-        let state = self.source().read_state()?;
+        let state = self.state_file.read(&self.source())?;
         if state.is_some_and(|state| state == self.view().state) {
             return Ok(());
         }
@@ -170,19 +191,43 @@ impl Shared {
         self.source().follow(&mut view, state)
     }
 
-    /// Asks the index. If a run turns out to be damaged, builds the index from the log and asks again.
+    /// Asks the index. If a run turns out to be damaged, builds the index from the log and asks again. If another log
+    /// has replaced this one, and removed a segment that was closed, asks that log.
     pub(crate) fn ask<T>(&self, question: impl Fn() -> Result<T, Unanswered>) -> Result<T, StoreError> {
+        let mut tried = None;
         loop {
-            match question() {
+            let error = match question() {
                 Ok(answer) => return Ok(answer),
-                Err(Unanswered::Store(error)) => return Err(error),
-                Err(Unanswered::Index(NoAnswer::Io { path, error })) => return Err(at("read", &path)(error)),
+                Err(Unanswered::Store(error)) => error,
+                Err(Unanswered::Index(NoAnswer::Io { path, error })) => at("read", &path)(error),
                 Err(Unanswered::Index(NoAnswer::Damaged { run, why })) => {
                     tracing::warn!(run = %self.layout.run(run).display(), why, "an index run is damaged");
-                    self.rebuild(run)?;
+                    match self.rebuild(run) {
+                        Ok(()) => continue,
+                        Err(error) => error,
+                    }
                 }
-            }
+            };
+            self.find_other_log(&mut tried, error)?;
         }
+    }
+
+    /// After a failure: shows the log that has replaced the one being read, if this is why. Fails if it is not, or if
+    /// the log is still the one that was `tried` last.
+    pub(crate) fn find_other_log(&self, tried: &mut Option<Arc<Epoch>>, error: StoreError) -> Result<(), StoreError> {
+        let Some(path) = gone(&error) else { return Err(error) };
+        if self.gate.is_read_only() {
+            self.follow()?;
+        } else {
+            // A listing may go on after a close, and another process may compact then.
+            self.gate.check_open("read the log")?;
+        }
+        let epoch = self.view().epoch.clone();
+        if tried.as_ref().is_some_and(|tried| Arc::ptr_eq(tried, &epoch)) {
+            return Err(damaged(path, "the file is missing"));
+        }
+        *tried = Some(epoch);
+        Ok(())
     }
 
     /// Builds the index from the log, without any run. Another thread may have done this since the run was found
@@ -287,13 +332,21 @@ impl Shared {
             let check = index.check(sections.iter().map(entry));
             drop(view);
             check.finish().map_err(|error| match error {
-                NoAnswer::Damaged { run, .. } if epoch.retired().is_some() => {
-                    let why = "the run is damaged, and its log was replaced by a compaction: begin again";
-                    Unanswered::Store(damaged(&self.layout.run(run), why))
-                }
+                error if epoch.retired().is_some() => Unanswered::Store(self.unanswered_by_retired(error)),
                 error => Unanswered::Index(error),
             })
         })
+    }
+
+    /// The index of a log that was replaced cannot be built again.
+    pub(crate) fn unanswered_by_retired(&self, error: NoAnswer) -> StoreError {
+        match error {
+            NoAnswer::Io { path, error } => at("read", &path)(error),
+            NoAnswer::Damaged { run, .. } => {
+                let why = "the run is damaged, and its log was replaced by a compaction: begin again";
+                damaged(&self.layout.run(run), why)
+            }
+        }
     }
 
     /// Returns `None` if there is no complete section.

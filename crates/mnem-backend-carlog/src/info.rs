@@ -30,6 +30,16 @@ pub(crate) fn info(handle: &Handle) -> Result<StoreInfo, StoreError> {
 }
 
 pub(crate) fn survey(handle: &Handle) -> Result<Survey, StoreError> {
+    let mut tried = None;
+    loop {
+        match survey_log(handle) {
+            Ok(survey) => return Ok(survey),
+            Err(error) => handle.find_other_log(&mut tried, error)?,
+        }
+    }
+}
+
+fn survey_log(handle: &Handle) -> Result<Survey, StoreError> {
     let mut info = StoreInfo::default();
     info.file_bytes = file_bytes(handle)?;
     info.allocated_bytes = info.file_bytes;

@@ -34,6 +34,7 @@ mod options;
 mod raw;
 mod side_table;
 mod source;
+mod state_file;
 mod store;
 mod tables;
 mod view;

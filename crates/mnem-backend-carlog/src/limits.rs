@@ -23,6 +23,10 @@ pub(crate) const WORK_RECORD_BYTES_MAX: u64 = RECORD_BYTES_MAX / 2;
 /// Maximum number of blocks that one commit deletes. A call that deletes more makes several commits.
 pub(crate) const DELETES_MAX: usize = 10_000;
 
+/// Number of segments that a handle has open at once, besides the one that it writes to: 128, or 32 GiB. Systems allow
+/// a process 256 open files or more, and each run of the index is one too.
+pub(crate) const OPEN_SEGMENTS: usize = 128;
+
 /// Highest number of a segment, because a place has 20 bits for it.
 pub(crate) const SEGMENT_NUMBER_MAX: u32 = (1 << 20) - 1;
 
@@ -31,6 +35,9 @@ pub(crate) const WRITE_BYTES: usize = 1024 * 1024;
 
 /// Number of bytes of a segment that are read at once: 1 MiB.
 pub(crate) const WINDOW_BYTES: usize = 1024 * 1024;
+
+/// Number of bytes of the log that a listing reads at once: 256 KiB. It holds the names in them too.
+pub(crate) const LISTED_BYTES: usize = 256 * 1024;
 
 /// The search for a later record hashes at most this many bytes for each byte of the tail.
 pub(crate) const HASHED_PER_BYTE: u64 = 4;

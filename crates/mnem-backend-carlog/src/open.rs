@@ -20,6 +20,7 @@ use crate::{
         keys::{FORMAT_NAME, FORMAT_VERSION, Keys, NoKeys},
         maintenance::tend_at_open,
         manifest::Manifest,
+        open_segments::OpenSegments,
         page::Budget,
         replay::{Position, Tail, beginning},
         state::State,
@@ -46,6 +47,7 @@ pub(crate) struct Opened {
     pub(crate) view: View,
     pub(crate) writer: Option<Writer>,
     pub(crate) budget: Arc<Budget>,
+    pub(crate) segments: Arc<OpenSegments>,
     pub(crate) bounds: Bounds,
 }
 
@@ -61,12 +63,14 @@ pub(crate) fn open(options: &OpenOptions, files: Arc<dyn Files>, path: &Path) ->
     let path = std::path::absolute(given).map_err(at("find", given))?;
     let layout = Layout::new(create::find_root(options, &*files, &path)?);
     let budget = Arc::new(Budget::new(options.index_memory));
-    let source = |keys| Source { files: &*files, layout: &layout, keys, budget: &budget, bounds: options.bounds };
+    let segments = OpenSegments::new(files.clone(), options.open_segments);
+    let (files_of, bounds) = (&*files, options.bounds);
+    let source = |keys| Source { files: files_of, layout: &layout, keys, budget: &budget, segments: &segments, bounds };
     let (keys, view, writer) = if options.read_only {
         let keys = read_keys(&*files, &layout)?.ok_or_else(|| not_a_store(&path, "it has no `format` file"))?;
         let source = source(&keys);
         let state = source.read_state()?;
-        let mut view = source.load(false)?;
+        let mut view = source.load()?;
         source.follow(&mut view, state)?;
         (keys, view, None)
     } else {
@@ -77,8 +81,7 @@ pub(crate) fn open(options: &OpenOptions, files: Arc<dyn Files>, path: &Path) ->
     let read_only = options.read_only;
     let identity = files.identity(layout.root()).map_err(at("look at", layout.root()))?;
     tracing::debug!(store = %path.display(), read_only, entries = view.index.entries(), "opened");
-    let bounds = options.bounds;
-    let opened = Opened { files, layout, path, identity, keys, read_only, view, writer, budget, bounds };
+    let opened = Opened { files, layout, path, identity, keys, read_only, view, writer, budget, segments, bounds };
     let handle = Handle::new(opened);
     if !read_only {
         tend_at_open(&handle, options.index_thread);
@@ -161,7 +164,7 @@ pub(crate) fn read_keys(files: &dyn Files, layout: &Layout) -> Result<Option<Key
 fn recover(options: &OpenOptions, source: Source<'_>, lock: Box<dyn Lock>) -> Result<(View, Writer), StoreError> {
     let Source { files, layout, keys, .. } = source;
     let state = source.read_state()?;
-    let mut view = source.load(true)?;
+    let mut view = source.load()?;
     let named = view.named.clone();
     let tail = source.read_log(&mut view, Reading::of(state.as_ref(), true));
     let tail = tail.and_then(|tail| source.check_tail(&view, state.as_ref(), &tail).map(|()| tail));
@@ -173,8 +176,9 @@ fn recover(options: &OpenOptions, source: Source<'_>, lock: Box<dyn Lock>) -> Re
     let tail = tail?;
     let position = view.position;
     let path = layout.segment(position.segment);
-    let file = file_of(&view.segments, position.segment).cloned();
-    let file = file.ok_or_else(|| damaged(&path, "the file is missing"))?;
+    let missing = || damaged(&path, "the file is missing");
+    let file = files.open(&path, true).map_err(at("open", &path))?.ok_or_else(missing)?;
+    let shown = file_of(&view.segments, position.segment).cloned().ok_or_else(missing)?;
     if tail == Tail::Torn {
         let bytes = file.file_bytes().map_err(at("look at", &path))?.saturating_sub(position.end);
         file.set_len(position.end).map_err(at("cut", &path))?;
@@ -195,7 +199,7 @@ fn recover(options: &OpenOptions, source: Source<'_>, lock: Box<dyn Lock>) -> Re
     view.state = State { generation: view.generation, seq, segment, end: end as u32 };
     state_file.write_all_at(&view.state.encode(keys), 0).map_err(at("write", &state_path))?;
     let OpenOptions { segment_bytes, index_thread, .. } = *options;
-    Ok((view, Writer { _lock: lock, file, position, state_file, segment_bytes, index_thread }))
+    Ok((view, Writer { _lock: lock, file, shown, position, state_file, segment_bytes, index_thread }))
 }
 
 /// Removes files that no manifest names: index files, and segments of a compaction that was interrupted or of a log

@@ -7,7 +7,7 @@ use mnem_store_traits::StoreError;
 use crate::{
     CarlogStore,
     engine::files::{Files, StdFiles},
-    limits::{INDEX_MEMORY, LOCK_WAIT, SEGMENT_BYTES, TABLE_ENTRIES, TAIL_BYTES},
+    limits::{INDEX_MEMORY, LOCK_WAIT, OPEN_SEGMENTS, SEGMENT_BYTES, TABLE_ENTRIES, TAIL_BYTES},
     open,
     view::Bounds,
 };
@@ -31,6 +31,7 @@ pub struct OpenOptions {
     pub(crate) read_only: bool,
     pub(crate) lock_wait: Duration,
     pub(crate) segment_bytes: u32,
+    pub(crate) open_segments: usize,
     pub(crate) index_memory: usize,
     pub(crate) bounds: Bounds,
     pub(crate) index_thread: bool,
@@ -44,6 +45,7 @@ impl Default for OpenOptions {
             read_only: false,
             lock_wait: LOCK_WAIT,
             segment_bytes: SEGMENT_BYTES,
+            open_segments: OPEN_SEGMENTS,
             index_memory: INDEX_MEMORY,
             bounds: Bounds { entries: TABLE_ENTRIES, tail_bytes: TAIL_BYTES },
             index_thread: true,
@@ -103,6 +105,13 @@ impl OpenOptions {
     #[doc(hidden)]
     pub fn segment_bytes(mut self, bytes: u32) -> Self {
         self.segment_bytes = bytes;
+        self
+    }
+
+    /// How many segments may be open at once, besides the one that the handle writes to. For tests.
+    #[doc(hidden)]
+    pub fn open_segments(mut self, count: usize) -> Self {
+        self.open_segments = count;
         self
     }
 

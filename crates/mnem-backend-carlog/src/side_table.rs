@@ -37,14 +37,17 @@ impl SideTable for CarlogSideTable {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         check_table_key("get", key)?;
         self.handle.begin_read("read a side table")?;
-        let (place, file) = {
-            let view = self.handle.view();
-            let Some(Value { place, .. }) = view.tables.get(&self.name).and_then(|rows| rows.get(key)).copied() else {
-                return Ok(None);
+        let found = self.handle.ask(|| {
+            let (place, file) = {
+                let view = self.handle.view();
+                let value = view.tables.get(&self.name).and_then(|rows| rows.get(key)).copied();
+                let Some(Value { place, .. }) = value else { return Ok(None) };
+                (place, file_of(&view.segments, place.segment()).cloned())
             };
-            (place, file_of(&view.segments, place.segment()).cloned())
-        };
-        let found = file.map(|file| self.handle.read_section(&*file, place, Depth::Whole)).transpose()?.flatten();
+            let found = file.map(|file| self.handle.read_section(&*file, place, Depth::Whole)).transpose()?;
+            Ok(Some((place, found.flatten())))
+        })?;
+        let Some((place, found)) = found else { return Ok(None) };
         let whole = found.map(|found| (found.section.cid, found.data()));
         match whole {
             Some((cid, value)) if check_hash(&cid, &value) == HashCheck::Match => Ok(Some(value)),

@@ -12,6 +12,7 @@ use crate::{
         maintenance::write_run,
         manifest::{Covered, Extent, Manifest},
         memtable::Memtable,
+        open_segments::OpenSegments,
         page::{Budget, NoAnswer},
         replay::{Next, Position, Tail, Unread, classify_next, next_segment, replay},
         rows::{self, Tables},
@@ -33,6 +34,7 @@ pub(crate) struct Source<'a> {
     pub(crate) layout: &'a Layout,
     pub(crate) keys: &'a Keys,
     pub(crate) budget: &'a Arc<Budget>,
+    pub(crate) segments: &'a Arc<OpenSegments>,
     pub(crate) bounds: Bounds,
 }
 
@@ -41,11 +43,11 @@ pub(crate) struct Source<'a> {
 pub(crate) struct Reading<'a> {
     /// The last commit that is known to be synced.
     pub(crate) acknowledged: u64,
-    /// Whether to open segments for writing.
+    /// Whether runs may be written, so that the index in memory stays small.
     pub(crate) write: bool,
     /// The last commit to include in the view.
     pub(crate) until: u64,
-    /// Segments that are already open, whose names a compaction may have removed.
+    /// Segments that are known already. Those that are open can be read even if a compaction has removed their names.
     pub(crate) open: &'a [Segment],
 }
 
@@ -109,12 +111,12 @@ impl Source<'_> {
     /// Loads the store as its manifest describes it. The rest of the log must still be read.
     ///
     /// If the index cannot be used, the view is the beginning of the log.
-    pub(crate) fn load(&self, write: bool) -> Result<View, StoreError> {
+    pub(crate) fn load(&self) -> Result<View, StoreError> {
         let mut manifest = self.read_manifest()?;
         for _ in 0..MANIFEST_READS {
             let loaded = match manifest.covered.as_ref() {
-                None => self.begin_of_log(&manifest, write).map(Ok),
-                Some(covered) => self.open_index(&manifest, covered, write),
+                None => self.begin_of_log(&manifest).map(Ok),
+                Some(covered) => self.open_index(&manifest, covered),
             };
             if let Ok(Ok(view)) = loaded {
                 return Ok(view);
@@ -125,7 +127,7 @@ impl Source<'_> {
                 if let Err(NoIndex(why)) = loaded? {
                     tracing::warn!(store = %self.layout.root().display(), why, "the index cannot be used");
                 }
-                return self.begin_of_log(&manifest, write);
+                return self.begin_of_log(&manifest);
             }
             manifest = again;
         }
@@ -136,10 +138,10 @@ impl Source<'_> {
         damaged(&self.layout.manifest(), "it was replaced again and again while it was read")
     }
 
-    fn begin_of_log(&self, manifest: &Manifest, write: bool) -> Result<View, StoreError> {
+    fn begin_of_log(&self, manifest: &Manifest) -> Result<View, StoreError> {
         let path = self.layout.manifest();
         let number = manifest.segments.first().copied().ok_or_else(|| damaged(&path, "it names no segment"))?;
-        let file = self.open_segment(number, write)?.ok_or_else(|| missing(self.layout, number))?;
+        let file = self.open_segment(number)?.ok_or_else(|| missing(self.layout, number))?;
         Ok(self.blank(manifest, Segment { number, file, end: 0, others: 0 }))
     }
 
@@ -155,12 +157,7 @@ impl Source<'_> {
         }
     }
 
-    fn open_index(
-        &self,
-        manifest: &Manifest,
-        covered: &Covered,
-        write: bool,
-    ) -> Result<Result<View, NoIndex>, StoreError> {
+    fn open_index(&self, manifest: &Manifest, covered: &Covered) -> Result<Result<View, NoIndex>, StoreError> {
         let runs = match self.open_runs(covered)? {
             Ok(runs) => runs,
             Err(error) => return Ok(Err(error)),
@@ -174,7 +171,7 @@ impl Source<'_> {
         for (number, Extent { end, others }) in manifest.segments.iter().copied().zip(covered.segments.iter().copied())
         {
             let is_last = number == covered.position.segment;
-            let file = self.open_covered(number, (!is_last).then_some(end), write)?;
+            let file = self.open_covered(number, (!is_last).then_some(end))?;
             segments.push(Segment { number, file, end: if is_last { 0 } else { end }, others });
         }
         let first = segments.first().cloned().ok_or_else(|| missing(self.layout, 0))?;
@@ -222,17 +219,17 @@ impl Source<'_> {
     }
 
     /// Opens a segment that the manifest names. `end` is where it ends, if another one follows.
-    fn open_covered(&self, number: u32, end: Option<u64>, write: bool) -> Result<Arc<dyn File>, StoreError> {
+    fn open_covered(&self, number: u32, end: Option<u64>) -> Result<Arc<dyn File>, StoreError> {
         let path = self.layout.segment(number);
-        let file = self.open_segment(number, write)?.ok_or_else(|| missing(self.layout, number))?;
+        let file = self.open_segment(number)?.ok_or_else(|| missing(self.layout, number))?;
         let Some(end) = end else { return Ok(file) };
         let bytes = file.file_bytes().map_err(at("look at", &path))?;
         if bytes == end { Ok(file) } else { Err(damaged(&path, format!("it has {bytes} bytes, expected {end}"))) }
     }
 
-    fn open_segment(&self, number: u32, write: bool) -> Result<Option<Arc<dyn File>>, StoreError> {
+    fn open_segment(&self, number: u32) -> Result<Option<Arc<dyn File>>, StoreError> {
         let path = self.layout.segment(number);
-        self.files.open(&path, write).map_err(at("open", &path))
+        self.segments.open(&path).map_err(at("open", &path))
     }
 
     /// Takes in the commits made since the view was created. Ignores an incomplete commit at the end, which another
@@ -298,7 +295,7 @@ impl Source<'_> {
         let is_another_log = manifest.segments.first().copied() != view.first_segment();
         let is_beyond = manifest.covered.is_some_and(|covered| covered.position.seq > view.position.seq);
         if is_another_log || is_beyond || view.index.recent.len() > self.bounds.entries {
-            let loaded = self.load(false)?;
+            let loaded = self.load()?;
             if loaded.first_segment() != view.first_segment() {
                 return Ok(Some(loaded));
             }
@@ -339,7 +336,7 @@ impl Source<'_> {
             let next = number + 1;
             let found = match file_of(open, next) {
                 Some(file) => Some(file.clone()),
-                None => self.open_segment(next, write)?,
+                None => self.open_segment(next)?,
             };
             let Some(file) = found else { return Ok(tail) };
             match next_segment(keys, &*file, &position, view.named_to).map_err(|error| unread(layout, next, error))? {

@@ -216,16 +216,17 @@ impl View {
     /// Adds a commit of the last segment.
     pub(crate) fn take(&mut self, commit: Commit, keys: &Keys, segment: u32) {
         self.count_others(segment, (commit.sections.len() as u64).saturating_sub(commit.record.puts.into()));
-        self.index.recent.extend(commit.puts().map(|section| section.entry));
         if !commit.record.rows.is_empty() {
             self.rows_seq = commit.record.seq;
             take_rows(Arc::make_mut(&mut self.tables), &commit);
         }
-        for kill in &commit.record.deletes {
+        let (puts, record) = commit.into_puts();
+        self.index.recent.extend(puts);
+        for kill in &record.deletes {
             self.index.recent.kill(keys.fingerprint(&kill.cid), kill.segment, kill.offset);
             self.count_others(kill.segment, 1);
         }
-        if let Some(heads) = commit.record.heads {
+        if let Some(heads) = record.heads {
             self.heads = heads.into_iter().collect();
         }
     }

@@ -29,6 +29,7 @@
 //! | a crash, a failed call or a power cut in an adoption | `crash::adoption`, `crash::faults`, `adopt::a_commit_of_several_writes_is_proved_after_a_power_cut` |
 //! | adopted blocks that are there already, that repeat, or are too large | `adopt` |
 //! | remains of an interrupted compaction, in a salvage | `raw_heads` |
+//! | more segments than may be open; one that was closed is removed, replaced or renamed | `open_segments`, `compaction_readers` |
 //! | other users of the machine | `opening::only_its_owner_may_read_a_store` |
 //!
 //! Faulty archives are tested where archives are read: in `mnem-storage`. Not tested yet: a failed sync and a power cut on
@@ -58,6 +59,8 @@ mod gaps;
 mod golden;
 #[path = "main/hooked.rs"]
 mod hooked;
+#[path = "main/open_segments.rs"]
+mod open_segments;
 #[path = "main/opening.rs"]
 mod opening;
 #[path = "main/raw_heads.rs"]

@@ -153,12 +153,13 @@ impl<'a> NewLog<'a> {
         let descriptor = Descriptor { segment, compacted: true, replaces, ..Descriptor::default() };
         let (file, end) = begin_segment(handle, &descriptor, files)?;
         let mut old = handle.view_mut();
-        let first = Segment { number: segment, file: file.clone(), end: 0, others: 0 };
+        let path = handle.layout.segment(segment);
+        let shown = handle.segments.take(&path, file.clone()).map_err(at("look at", &path))?;
+        let first = Segment { number: segment, file: shown, end: 0, others: 0 };
         let mut view = View::new(first, old.take_number(), handle.bounds);
         let entries = old.index.entries();
         drop(old);
         view.position = Position { segment, end, seq: replaces, last_from: end, ..Position::default() };
-        let path = handle.layout.segment(segment);
         let output = Output::new(&handle.keys, segment, (path, file.clone()), (end, Vec::new()), &Mac::default());
         Ok(Self {
             handle,
@@ -318,7 +319,8 @@ impl<'a> NewLog<'a> {
         let descriptor = Descriptor { segment: segment + 1, previous: mac, compacted: true, replaces: 0 };
         let (file, end) = begin_segment(self.handle, &descriptor, &mut self.files)?;
         let path = self.handle.layout.segment(segment + 1);
-        self.view.begin_segment(segment + 1, file.clone());
+        let shown = self.handle.segments.take(&path, file.clone()).map_err(at("look at", &path))?;
+        self.view.begin_segment(segment + 1, shown);
         (self.view.position.end, self.has_commit) = (end, false);
         self.output = Output::new(&self.handle.keys, segment + 1, (path, file.clone()), (end, Vec::new()), &mac);
         self.file = file;
@@ -381,7 +383,10 @@ fn switch(handle: &Handle, writer: &mut Writer, log: Written) -> Result<(), Stor
     replaced.map_err(|error| not_replaced(handle, &made, error))?;
     let Position { segment, end, seq, .. } = view.position;
     let state = State { generation, seq, segment, end: end as u32 };
-    (writer.position, writer.file, view.generation, view.state) = (view.position, file, generation, state);
+    // The last segment of a view is there: it holds the last commit.
+    let shown = file_of(&view.segments, segment).cloned().unwrap_or_else(|| file.clone());
+    (writer.position, writer.file, writer.shown) = (view.position, file, shown);
+    (view.generation, view.state) = (generation, state);
     let removed: Vec<PathBuf> = {
         let mut shown = handle.view_mut();
         view.next_number = shown.next_number;

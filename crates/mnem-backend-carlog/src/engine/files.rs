@@ -41,6 +41,22 @@ pub trait File: Debug + Send + Sync {
     /// # Errors
     /// The system's. After a failed sync, unwritten data may be lost, and later syncs do not report it.
     fn sync_data(&self) -> io::Result<()>;
+
+    /// A value that identifies this file among all others. `None` if the system has none.
+    ///
+    /// # Errors
+    /// The system's.
+    fn identity(&self) -> io::Result<FileIdentity> {
+        Ok(None)
+    }
+
+    /// Whether the file is known to have a name still: it was neither removed nor replaced by another file.
+    ///
+    /// # Errors
+    /// The system's.
+    fn is_named(&self) -> io::Result<bool> {
+        Ok(false)
+    }
 }
 
 /// A lock, held until it is dropped.
@@ -182,6 +198,15 @@ impl File for StdFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    fn identity(&self) -> io::Result<FileIdentity> {
+        Ok(identity(&self.0.metadata()?))
+    }
+
+    #[cfg(unix)]
+    fn is_named(&self) -> io::Result<bool> {
+        Ok(std::os::unix::fs::MetadataExt::nlink(&self.0.metadata()?) > 0)
     }
 }
 

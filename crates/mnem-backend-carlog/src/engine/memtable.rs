@@ -18,8 +18,7 @@ impl Memtable {
     }
 
     /// Adds many places at once.
-    pub(crate) fn extend(&mut self, entries: impl Iterator<Item = Entry>) {
-        let mut entries: Vec<Entry> = entries.collect();
+    pub(crate) fn extend(&mut self, mut entries: Vec<Entry>) {
         // Building a tree from sorted entries is much faster than inserting them, and joining two trees takes linear
         // time.
         if entries.len() > self.0.len() / JOIN_FROM {

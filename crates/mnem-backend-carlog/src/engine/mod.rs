@@ -18,6 +18,7 @@ pub(crate) mod manifest;
 pub(crate) mod memory;
 pub(crate) mod memtable;
 pub(crate) mod merge;
+pub(crate) mod open_segments;
 pub(crate) mod output;
 pub(crate) mod page;
 pub(crate) mod place;

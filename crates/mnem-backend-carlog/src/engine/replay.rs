@@ -69,10 +69,15 @@ impl Stored {
 }
 
 impl Commit {
-    /// The blocks that it put: its sections without the values of rows.
-    pub(crate) fn puts(&self) -> impl Iterator<Item = &Stored> {
-        let values: BTreeSet<u64> = self.record.rows.iter().filter_map(|row| row.value.map(u64::from)).collect();
-        self.sections.iter().filter(move |section| !values.contains(&section.place().offset()))
+    /// The index entries of the blocks that it put, which are its sections without the values of rows; and its record.
+    pub(crate) fn into_puts(self) -> (Vec<Entry>, Record) {
+        let Self { record, mut sections } = self;
+        if !record.rows.is_empty() {
+            let values: BTreeSet<u64> = record.rows.iter().filter_map(|row| row.value.map(u64::from)).collect();
+            sections.retain(|section| !values.contains(&section.place().offset()));
+        }
+        // This reuses the memory of the sections, of which one commit may have millions.
+        (sections.into_iter().map(|section| section.entry).collect(), record)
     }
 }
 

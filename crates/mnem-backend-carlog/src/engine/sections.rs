@@ -8,11 +8,11 @@ use super::{
     keys::{Keys, Mac},
     record::{CommitMacs, Record},
     replay::{Position, begin, may_be_record},
-    walk::Window,
+    walk::{Seen, Window},
 };
 use crate::{
     error::{at, damaged},
-    limits::WINDOW_BYTES,
+    limits::LISTED_BYTES,
     source::unread,
     tables::Layout,
     view::Segment,
@@ -41,6 +41,8 @@ pub(crate) struct Sections {
     page_commits: Vec<Position>,
     /// Starts of sections that are not in `macs` yet.
     starts: Vec<u8>,
+    /// The bytes of the current segment that the last page has read.
+    seen: Seen,
 }
 
 impl Sections {
@@ -59,7 +61,13 @@ impl Sections {
             macs,
             page_commits: Vec::new(),
             starts: Vec::new(),
+            seen: Seen::default(),
         }
+    }
+
+    /// Where the next page begins. `None` at the end of the log.
+    pub(crate) fn at(&self) -> Option<(u32, u64)> {
+        self.current.as_ref().map(|segment| (segment.number, self.offset))
     }
 
     /// The number of commits passed so far.
@@ -81,7 +89,7 @@ impl Sections {
     ) -> Result<Option<(u32, Vec<SectionOffsets>)>, StoreError> {
         let Some(Segment { number, file, end, .. }) = self.current.clone() else { return Ok(None) };
         let path = layout.segment(number);
-        let mut window = Window::new(&*file, end);
+        let mut window = Window::go_on(&*file, end, LISTED_BYTES, std::mem::take(&mut self.seen));
         // The first section of a page may be in the middle of a commit.
         let commit = self.page_commits.pop().filter(|commit| self.offset > 0 && commit.segment == number);
         self.page_commits = commit.into_iter().collect();
@@ -93,7 +101,7 @@ impl Sections {
             (self.offset, self.seq) = (descriptor::begin_bytes(keys), position.seq);
             self.begin_commit(keys, number);
         }
-        let page_end = self.offset + WINDOW_BYTES as u64;
+        let page_end = self.offset + LISTED_BYTES as u64;
         let mut sections = Vec::new();
         while self.offset < end.min(page_end) {
             let section = window.section(self.offset).map_err(at("read", &path))?;
@@ -112,6 +120,8 @@ impl Sections {
                 return Err(damaged(&path, format!("the commit at byte {} is incomplete", self.from)));
             }
             (self.current, self.offset) = (self.segments.next(), 0);
+        } else {
+            self.seen = window.into_seen();
         }
         Ok(Some((number, sections)))
     }

@@ -13,6 +13,15 @@ pub(crate) struct Window<'a> {
     file: &'a dyn File,
     /// No read goes past this offset.
     end: u64,
+    /// The number of bytes that are read at once.
+    step: usize,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+/// The bytes that a window has in memory, for another window on the same file.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
     start: u64,
     bytes: Vec<u8>,
 }
@@ -20,7 +29,16 @@ pub(crate) struct Window<'a> {
 impl<'a> Window<'a> {
     /// A window on the file, up to `end`.
     pub(crate) fn new(file: &'a dyn File, end: u64) -> Self {
-        Self { file, end, start: 0, bytes: Vec::new() }
+        Self { file, end, step: WINDOW_BYTES, start: 0, bytes: Vec::new() }
+    }
+
+    /// A window that has seen these bytes of the file already, and reads `step` bytes at once.
+    pub(crate) fn go_on(file: &'a dyn File, end: u64, step: usize, Seen { start, bytes }: Seen) -> Self {
+        Self { file, end, step, start, bytes }
+    }
+
+    pub(crate) fn into_seen(self) -> Seen {
+        Seen { start: self.start, bytes: self.bytes }
     }
 
     /// Another window on the same file.
@@ -53,11 +71,15 @@ impl<'a> Window<'a> {
 
     fn fill(&mut self, offset: u64, wanted: usize) -> io::Result<()> {
         let left = usize::try_from(self.end.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let len = wanted.max(WINDOW_BYTES).min(left);
+        let len = wanted.max(self.step).min(left);
         self.start = offset;
         // After a failed read, old bytes must not pass for bytes of the file.
-        self.bytes.clear();
-        let mut bytes = vec![0; len];
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        if bytes.capacity() > 2 * self.step.max(len) {
+            bytes = Vec::new();
+        }
+        bytes.resize(len, 0);
         let read = self.file.read_at(&mut bytes, offset)?;
         bytes.truncate(read);
         self.bytes = bytes;

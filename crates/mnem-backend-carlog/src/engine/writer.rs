@@ -34,6 +34,8 @@ pub(crate) struct Writer {
     /// Held as long as the handle is open.
     pub(crate) _lock: Box<dyn Lock>,
     pub(crate) file: Arc<dyn File>,
+    /// The same file, for readers.
+    pub(crate) shown: Arc<dyn File>,
     /// Where the next commit begins.
     pub(crate) position: Position,
     pub(crate) state_file: Arc<dyn File>,
@@ -149,6 +151,8 @@ fn land(handle: &Handle, writer: &mut Writer, jobs: &[Job]) -> Vec<Result<(), St
         // The handle may have been poisoned while this job waited.
         prepared.push(handle.gate.check_writable(operation).and_then(|()| prepare(handle, &mut batch, work)));
     }
+    // No more jobs join.
+    batch.put = HashSet::new();
     match if batch.is_empty() { Ok(()) } else { write(handle, writer, batch) } {
         Ok(()) => prepared,
         Err(error) => prepared.into_iter().map(|prepared| unsettled(prepared, &error)).collect(),
@@ -208,7 +212,11 @@ fn prepare<'a>(handle: &Handle, batch: &mut Batch<'a>, work: &'a Work) -> Result
     } else {
         batch.put.extend(new);
     }
-    batch.puts.extend(in_order);
+    if batch.puts.is_empty() {
+        batch.puts = in_order;
+    } else {
+        batch.puts.extend(in_order);
+    }
     batch.heads = heads.or(batch.heads.take());
     batch.deletes.extend(deletes);
     batch.rows.extend(&work.rows);
@@ -335,7 +343,7 @@ fn publish(handle: &Handle, writer: &mut Writer, landed: Landed) -> Result<(), S
     };
     let mut view = handle.view_mut();
     if view.position.segment < writer.position.segment {
-        view.begin_segment(writer.position.segment, writer.file.clone());
+        view.begin_segment(writer.position.segment, writer.shown.clone());
     }
     view.take(commit, &handle.keys, writer.position.segment);
     view.position = writer.position;
@@ -368,12 +376,13 @@ fn begin_segment(handle: &Handle, writer: &mut Writer) -> Result<(), StoreError>
     // An existing file belongs to a failed commit. Replace it, because an earlier sync of its name may have failed.
     handle.files.remove(&path).map_err(at("remove", &path))?;
     let file = handle.files.create(&path).map_err(at("create", &path))?;
+    let shown = handle.segments.take(&path, file.clone()).map_err(at("look at", &path))?;
     let root = handle.layout.root();
     handle.files.sync_folder(root).map_err(|error| match is_unopened(&error) {
         true => at("sync folder", root)(error),
         false => sync_failed(handle, root, Outcome::NotApplied, error),
     })?;
-    writer.file = file;
+    (writer.file, writer.shown) = (file, shown);
     writer.position = Position { segment: number, end: 0, last_from: 0, closed: false, ..writer.position };
     Ok(())
 }

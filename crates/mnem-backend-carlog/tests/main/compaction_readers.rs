@@ -25,7 +25,12 @@ fn options() -> OpenOptions {
 }
 
 fn reader(path: &Path) -> CarlogStore {
-    options().create(false).read_only(true).open(path).unwrap()
+    reader_with(100, path)
+}
+
+/// A reader that has at most so many segments open.
+fn reader_with(open_segments: usize, path: &Path) -> CarlogStore {
+    options().create(false).read_only(true).open_segments(open_segments).open(path).unwrap()
 }
 
 /// Blocks that stay, so every listing has each of them once.
@@ -66,15 +71,16 @@ fn look(store: &CarlogStore) {
     assert!(listed.is_superset(&steady()), "{} of {STEADY}", listed.intersection(&steady()).count());
 }
 
-/// During the listing, the view changes to the new log, in the compacting handle and in a reader.
+/// During the listing, the view changes to the new log, in the compacting handle and in a reader. Where only one segment
+/// is open at a time, the rest of the listing's log is gone.
 #[test]
 fn a_listing_that_a_compaction_overtakes_ends_with_every_steady_block_once() {
-    for by_reader in [false, true] {
+    for (by_reader, open_segments) in [(false, 100), (true, 100), (false, 1), (true, 1)] {
         let place = Place::new();
-        let store = options().open(place.store()).unwrap();
+        let store = options().open_segments(open_segments).open(place.store()).unwrap();
         begin(&store);
         store.delete(&block(1_000).0).unwrap();
-        let reader = reader(&place.store());
+        let reader = reader_with(open_segments, &place.store());
         let lister = if by_reader { &reader } else { &store };
         let mut listing = lister.cids().unwrap();
         let mut listed = vec![listing.next().unwrap().unwrap()];
@@ -86,7 +92,10 @@ fn a_listing_that_a_compaction_overtakes_ends_with_every_steady_block_once() {
         listed.extend(listing.map(Result::unwrap));
         let set: BTreeSet<Cid> = listed.iter().copied().collect();
         assert_eq!(set.len(), listed.len(), "a block is listed twice");
-        assert!(set.is_superset(&steady()) && !set.contains(&block(1_000).0), "by a reader: {by_reader}");
+        assert!(
+            set.is_superset(&steady()) && !set.contains(&block(1_000).0),
+            "by a reader: {by_reader}, {open_segments} open"
+        );
         look(lister);
     }
 }
@@ -112,7 +121,8 @@ fn a_reader_that_slept_over_many_compactions_sees_the_last_one() {
     store.close().unwrap();
 }
 
-/// Readers in threads with handles of their own. One is reopened again and again, and one has no `state`.
+/// Readers in threads with handles of their own. One is reopened again and again, one has no `state`, and one has at
+/// most one segment open.
 #[test]
 fn readers_beside_compactions_never_miss_a_block() {
     let place = Place::new();
@@ -120,13 +130,13 @@ fn readers_beside_compactions_never_miss_a_block() {
     begin(&store);
     let is_done = AtomicBool::new(false);
     thread::scope(|scope| {
-        for kind in 0..3 {
+        for kind in 0..4 {
             let (path, is_done) = (place.store(), &is_done);
             scope.spawn(move || {
-                let kept = reader(&path);
+                let kept = reader_with(if kind == 3 { 1 } else { 100 }, &path);
                 while !is_done.load(Ordering::SeqCst) {
                     match kind {
-                        0 => look(&kept),
+                        0 | 3 => look(&kept),
                         1 => look(&reader(&path)),
                         _ => {
                             let _ = fs::write(path.join("state"), b"torn");
@@ -160,9 +170,9 @@ const READ: &str = "MNEM_CARLOG_READ";
 fn read_in_another_process() {
     let Some(path) = env::var_os(READ) else { return };
     let path = Path::new(&path);
-    let kept = reader(path);
+    let kept = [100, 1].map(|open_segments| reader_with(open_segments, path));
     for n in 0.. {
-        look(&kept);
+        kept.iter().for_each(look);
         look(&reader(path));
         if path.with_extension("end").exists() {
             assert!(n > 0, "the writer was too fast");

@@ -13,6 +13,12 @@ use mnem_store_traits::driver::{Entry, FileIdentity};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     Create,
+    /// Opening a file that may not exist.
+    Open,
+    /// A file that was just opened or created.
+    Opened,
+    /// A file was closed. The result of the hook is ignored.
+    Closed,
     /// Listing a folder.
     List,
     /// Reading so many bytes.
@@ -35,8 +41,10 @@ impl Hooked {
         Arc::new(Self(Arc::new(hook)))
     }
 
-    fn file(&self, path: &Path, file: Arc<dyn File>) -> Arc<dyn File> {
-        Arc::new(HookedFile { hook: self.clone(), path: path.to_owned(), file })
+    fn file(&self, path: &Path, file: Arc<dyn File>) -> io::Result<Arc<dyn File>> {
+        let file = HookedFile { hook: self.clone(), path: path.to_owned(), file };
+        (self.0)(Call::Opened, path)?;
+        Ok(Arc::new(file))
     }
 }
 
@@ -51,6 +59,12 @@ struct HookedFile {
     hook: Hooked,
     path: PathBuf,
     file: Arc<dyn File>,
+}
+
+impl Drop for HookedFile {
+    fn drop(&mut self) {
+        let _ = (self.hook.0)(Call::Closed, &self.path);
+    }
 }
 
 impl File for HookedFile {
@@ -77,6 +91,14 @@ impl File for HookedFile {
         (self.hook.0)(Call::Sync, &self.path)?;
         self.file.sync_data()
     }
+
+    fn identity(&self) -> io::Result<FileIdentity> {
+        self.file.identity()
+    }
+
+    fn is_named(&self) -> io::Result<bool> {
+        self.file.is_named()
+    }
 }
 
 impl Files for Hooked {
@@ -93,12 +115,13 @@ impl Files for Hooked {
     }
 
     fn open(&self, path: &Path, write: bool) -> io::Result<Option<Arc<dyn File>>> {
-        Ok(StdFiles.open(path, write)?.map(|file| self.file(path, file)))
+        (self.0)(Call::Open, path)?;
+        StdFiles.open(path, write)?.map(|file| self.file(path, file)).transpose()
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         (self.0)(Call::Create, path)?;
-        Ok(self.file(path, StdFiles.create(path)?))
+        self.file(path, StdFiles.create(path)?)
     }
 
     fn create_folder(&self, path: &Path) -> io::Result<bool> {
@@ -127,6 +150,11 @@ impl Files for Hooked {
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Lock>>> {
         StdFiles.lock(path)
     }
+}
+
+/// Whether a file is a segment.
+pub(crate) fn is_segment(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "car")
 }
 
 /// Whether a file is an index run.
