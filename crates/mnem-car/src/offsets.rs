@@ -1,5 +1,7 @@
 //! Sections of an archive: a block with its offsets, with or without its bytes.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use cid::Cid;
 
@@ -8,6 +10,9 @@ use crate::{
     section_cid,
     varint::{self, VARINT_BYTES_MAX, Varint},
 };
+
+/// Room for nearly every CID in its binary form.
+const CID_BYTES: usize = 64;
 
 /// One block of an archive, and its offsets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,10 +95,14 @@ impl SectionOffsets {
     /// Appends the start of the section of a block of `data_bytes` bytes, which must follow. Returns the offsets of the
     /// section.
     pub fn write_start(cid: &Cid, data_bytes: u64, offset: u64, to: &mut Vec<u8>) -> Self {
-        let (begin, cid_encoded) = (to.len(), cid.to_bytes());
-        varint::write(cid_encoded.len() as u64 + data_bytes, to);
+        let begin = to.len();
+        // Without memory from the heap, because there may be millions of sections.
+        let mut buffer = [0; CID_BYTES];
+        let encoded = cid.write_bytes(&mut buffer[..]).ok().and_then(|bytes| buffer.get(..bytes));
+        let encoded = encoded.map_or_else(|| Cow::Owned(cid.to_bytes()), Cow::Borrowed);
+        varint::write(encoded.len() as u64 + data_bytes, to);
         let cid_offset = offset + (to.len() - begin) as u64;
-        to.extend_from_slice(&cid_encoded);
+        to.extend_from_slice(&encoded);
         Self { cid: *cid, offset, cid_offset, data_offset: offset + (to.len() - begin) as u64, data_bytes }
     }
 

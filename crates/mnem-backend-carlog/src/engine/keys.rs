@@ -13,6 +13,9 @@ pub(crate) const FORMAT_NAME: &str = "mnem-backend-carlog";
 /// The version that this build reads and writes.
 pub(crate) const FORMAT_VERSION: &str = "1";
 
+/// Room for nearly every CID in its binary form.
+const CID_BYTES: usize = 64;
+
 /// A checksum that cannot be computed without the log key.
 pub(crate) type Mac = [u8; 32];
 
@@ -101,7 +104,12 @@ impl Keys {
     /// What stands for a CID in the index: uniform, whatever CIDs are chosen.
     pub(crate) fn fingerprint(&self, cid: &Cid) -> u64 {
         let mut hasher = SipHasher13::new_with_key(&self.index);
-        hasher.write(&cid.to_bytes());
+        // Without memory from the heap, because every call for a block comes here.
+        let mut buffer = [0; CID_BYTES];
+        match cid.write_bytes(&mut buffer[..]).ok().and_then(|bytes| buffer.get(..bytes)) {
+            Some(bytes) => hasher.write(bytes),
+            None => hasher.write(&cid.to_bytes()),
+        }
         hasher.finish()
     }
 }
