@@ -33,7 +33,7 @@ use crate::{
     limits::{FORMAT_BYTES_MAX, LOCK_PAUSE},
     source::{Reading, Source, read_file, unread},
     tables::{Layout, is_index, segment_number},
-    view::{Bounds, View, file_of},
+    view::{Bounds, View},
 };
 
 /// The parts of a new handle.
@@ -178,7 +178,9 @@ fn recover(options: &OpenOptions, source: Source<'_>, lock: Box<dyn Lock>) -> Re
     let path = layout.segment(position.segment);
     let missing = || damaged(&path, "the file is missing");
     let file = files.open(&path, true).map_err(at("open", &path))?.ok_or_else(missing)?;
-    let shown = file_of(&view.segments, position.segment).cloned().ok_or_else(missing)?;
+    let shown = source.segments.take(&path, file.clone()).map_err(at("look at", &path))?;
+    // So that the file is open once.
+    view.show_file(position.segment, shown.clone());
     if tail == Tail::Torn {
         let bytes = file.file_bytes().map_err(at("look at", &path))?.saturating_sub(position.end);
         file.set_len(position.end).map_err(at("cut", &path))?;

@@ -141,6 +141,15 @@ impl View {
         }
     }
 
+    /// Reads a segment through this file from now on, which is the same one.
+    pub(crate) fn show_file(&mut self, number: u32, file: Arc<dyn File>) {
+        if let Some(at) = position_of(&self.segments, number)
+            && let Some(segment) = Arc::make_mut(&mut self.segments).get_mut(at)
+        {
+            segment.file = file;
+        }
+    }
+
     /// Continues in another segment.
     pub(crate) fn begin_segment(&mut self, number: u32, file: Arc<dyn File>) {
         let end = self.position.end;
