@@ -48,7 +48,7 @@ pub struct Requested {
     pub exclusive: bool,
     /// See [`OpenOptions::check`].
     pub check: bool,
-    /// See [`OpenOptions::check_for_reading`]. [`check`](Self::check) is then set too.
+    /// See [`OpenOptions::check_for_reading`]. `check` is then set too.
     pub check_for_reading: bool,
     /// See [`OpenOptions::lenient`].
     pub lenient: bool,
