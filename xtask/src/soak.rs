@@ -98,7 +98,7 @@ const KINDS: &[Kind] = &[
     },
     Kind {
         name: "copies",
-        does: "copies of stores during writes and collections, the given number for each kind of source and driver",
+        does: "copies of stores during writes and collections, the given number for each kind of source and driver; 100 take a quarter of an hour",
         options: &[number("--rounds", ROUNDS, Some(100))],
         run: copies,
     },

@@ -167,7 +167,7 @@ impl Blockstore for Handle {
         self.writer.write(operation, Change::Delete(keys))
     }
 
-    /// Sweeps in one transaction: a scan that rewrites each page once.
+    /// Sweeps in one transaction: a scan that rewrites each page once. Ends early after 32 MiB.
     fn sweep(
         &self,
         after: Option<&Cid>,
@@ -175,14 +175,14 @@ impl Blockstore for Handle {
         is_dead: &mut IsDead<'_>,
     ) -> Result<Option<Swept>, StoreError> {
         let keys = [after, up_to].map(|cid| cid.map(Key::of));
-        let [after, up_to] = keys.each_ref().map(Option::as_deref);
-        let range = (after.map_or(Bound::Unbounded, Bound::Excluded), up_to.map_or(Bound::Unbounded, Bound::Included));
+        let part = keys.each_ref().map(Option::as_deref);
+        let table = self.file().layout.objects();
         let at = self.file().at("sweep");
         let mut sweep = Sweep::new(is_dead);
         let swept = self.writer.alone(at.operation, |transaction| {
-            let mut objects = transaction.open_table(self.file().layout.objects()).map_err(|error| at.redb(error))?;
-            sweep.run(&mut objects, range).map_err(|error| at.redb(error))?;
-            sweep.outcome(at, TableHandle::name(&objects))
+            let mut objects = transaction.open_table(table).map_err(|error| at.redb(error))?;
+            sweep.run(at, TableHandle::name(&table), &mut objects, part)?;
+            sweep.outcome(at, TableHandle::name(&table))
         });
         sweep.resume_panic();
         swept.map(Some)

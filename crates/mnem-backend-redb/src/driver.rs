@@ -117,10 +117,11 @@ fn own_options(requested: &Requested) -> Result<crate::OpenOptions, StoreError> 
         .read_only(requested.never_writes())
         .without_locks(requested.without_locks)
         .without_folder_sync(requested.durability.is_some_and(|durability| durability < Durability::Power))
-        .check(match (requested.lenient, requested.check) {
-            (true, _) => Check::AsItIs,
-            (false, true) => Check::Always,
-            (false, false) => Check::Auto,
+        .check(match (requested.lenient, requested.check, requested.check_for_reading) {
+            (true, ..) => Check::AsItIs,
+            (false, true, true) => Check::Pages,
+            (false, true, false) => Check::Always,
+            (false, false, _) => Check::Auto,
         })
         .sharing(requested.sharing);
     own.create_new = requested.create_new;

@@ -67,6 +67,15 @@ pub(crate) const REMOVE_SCAN_KEYS_MIN: usize = 16;
 /// Rows removed one by one between two read-aheads, at most.
 pub(crate) const REMOVE_LOOKS_SKIPPED_MAX: usize = 64;
 
+/// Bytes of rows that one sweep reads, and then some: 32 MiB. The caller bounds it by their number, which says little if
+/// their sizes differ.
+pub(crate) const SWEEP_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// Rows, and bytes of rows, that a sweep looks ahead over before it removes the dead ones. They should be in the cache
+/// when they are read again, even if it is small.
+pub(crate) const SWEEP_STRETCH_ROWS: usize = 2048;
+pub(crate) const SWEEP_STRETCH_BYTES: u64 = 512 * 1024;
+
 /// Ascending lookups before a cursor is opened; and the most that the next attempt waits for, if attempts keep failing.
 pub(crate) const NEARBY_LOOKUPS_MIN: usize = 16;
 pub(crate) const NEARBY_LOOKUPS_MAX: usize = 4096;
@@ -80,6 +89,9 @@ pub(crate) const NEARBY_VALUE_BYTES_MAX: usize = 64 * 1024;
 /// Verified blocks that a handle remembers under [`Verify::OncePerHandle`](crate::Verify::OncePerHandle), at most: a
 /// million, in 8 MiB.
 pub(crate) const VERIFIED_BLOCKS: usize = 1 << 20;
+
+/// The cache of a scan that verifies each page once.
+pub(crate) const VERIFY_CACHE_BYTES: usize = 1 << 20;
 
 /// Bytes that a scan of raw pages reads at once: 1 MiB.
 pub(crate) const RAW_WINDOW_BYTES: usize = 1 << 20;

@@ -20,7 +20,7 @@ use crate::{
     Check, CommitDurability, OpenOptions, Verify,
     create::{create_file, initialise},
     engine::{
-        attempt::{Attempt, Attempted, Staged, open_repaired},
+        attempt::{Attempt, Attempted, Staged, open_repaired, pages_match},
         header::{Length, is_zeros},
         layout, lenient,
         locks::{WithoutLocks, file_id, insist},
@@ -160,7 +160,7 @@ fn check_options(options: &OpenOptions) -> Result<(), StoreError> {
     if shared && options.verify == Verify::OncePerHandle {
         return invalid("a shared mode must verify every read: other processes may replace a block");
     }
-    if shared && options.read_only && options.check == Check::Always {
+    if shared && options.read_only && matches!(options.check, Check::Always | Check::Pages) {
         return invalid("a read-only handle in a shared mode cannot check the file: other processes may write to it");
     }
     Ok(())
@@ -304,30 +304,53 @@ fn timed_out(at: At<'_>, error: StoreError) -> StoreError {
     if timed_out { StoreError::Locked { location: at.path.into() } } else { error }
 }
 
-/// Opens without writing to the medium: directly if the file is clean and needs no check, otherwise repaired in memory.
+/// Opens without writing to the medium: directly if the file is clean and needs no check or passes it, otherwise
+/// repaired in memory.
 fn open_read_only(at: At<'_>, options: &OpenOptions, medium: Medium) -> Result<Session, StoreError> {
     let alone = options.sharing == Sharing::ExclusiveWriter;
     if alone && Attempt::first(options) == Attempt::Checked {
-        return open_staged(at, options, medium, Locks::AsReader);
+        let verified = if options.check == Check::Pages { open_verified(at, options, &medium) } else { None };
+        return verified.map_or_else(|| open_staged(at, options, medium, Locks::AsReader), Ok);
     }
-    let seam = Seam::direct(Arc::clone(&medium), false);
-    let mut builder = Database::builder();
-    builder.set_cache_size(options.cache_bytes).set_concurrency_mode(crate::options::mode(options.sharing));
-    let opened = contain(|| builder.open_read_only_with_backend(seam.clone()));
-    let error = match opened {
-        Ok(Ok(database)) => return Ok(Session::new(Db::ReadOnly(database), seam)),
-        Ok(Err(error)) => at.redb(error),
-        Err(panic) => {
-            let _ = seam.shut();
-            at.panicked(panic)
-        }
-    };
-    match error {
-        StoreError::NeedsRecovery { .. } | StoreError::Damaged { .. } if alone => {
+    match open_direct(at, options, &medium) {
+        Err(StoreError::NeedsRecovery { .. } | StoreError::Damaged { .. }) if alone => {
             open_staged(at, &options.clone().check(Check::Always), medium, Locks::AsReader)
         }
-        error => Err(error),
+        opened => opened,
     }
+}
+
+/// Opens a clean file for reading only.
+fn open_direct(at: At<'_>, options: &OpenOptions, medium: &Medium) -> Result<Session, StoreError> {
+    let seam = Seam::direct(Arc::clone(medium), false);
+    let mut builder = Database::builder();
+    builder.set_cache_size(options.cache_bytes).set_concurrency_mode(crate::options::mode(options.sharing));
+    match contain(|| builder.open_read_only_with_backend(seam.clone())) {
+        Ok(Ok(database)) => Ok(Session::new(Db::ReadOnly(database), seam)),
+        Ok(Err(error)) => Err(at.redb(error)),
+        Err(panic) => {
+            let _ = seam.shut();
+            Err(at.panicked(panic))
+        }
+    }
+}
+
+/// Opens a file that was closed, and verifies its pages while the locks of the open file keep writers out. `None`: the
+/// file was not closed, or something is wrong, which an open with repairs then reports.
+fn open_verified(at: At<'_>, options: &OpenOptions, medium: &Medium) -> Option<Session> {
+    if !Length::of(&**medium).is_ok_and(Length::is_closed) {
+        return None;
+    }
+    let session = open_direct(at, options, medium).ok()?;
+    let beside = Seam::staged(Arc::clone(medium), Locks::OwnedByOther);
+    if beside.is_ok_and(|seam| pages_match(&seam)) {
+        return Some(session);
+    }
+    let seam = session.seam.clone();
+    if contain(|| session.close()).is_err() {
+        let _ = seam.shut();
+    }
+    None
 }
 
 /// Takes the lock of a reader over the whole file, until the medium is closed.

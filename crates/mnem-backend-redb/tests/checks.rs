@@ -1,9 +1,9 @@
 //! What an open verifies, depending on how the file was closed and on the options.
 
-use mnem_backend_redb::{Check, OpenOptions};
+use mnem_backend_redb::{Check, CommitDurability, OpenOptions};
 use mnem_store_traits::{Blockstore, Bytes, Cid, ErrorKind, OpHeadsStore, RAW, Store, cid_of};
 
-use crate::support::{Call, FakeMedium, block, kind_of};
+use crate::support::{Call, FakeMedium, block, kind_of, large_block};
 
 const BLOCK_BYTES: usize = 60_000;
 
@@ -41,9 +41,13 @@ fn flip(bytes: &mut [u8]) {
 fn a_file_opens_whatever_the_check() {
     let sample = sample(&FakeMedium::options());
     for bytes in [&sample.clean, &sample.unclean] {
-        for (check, read_only) in
-            [(Check::Auto, false), (Check::Auto, true), (Check::Never, true), (Check::Always, false)]
-        {
+        for (check, read_only) in [
+            (Check::Auto, false),
+            (Check::Auto, true),
+            (Check::Never, true),
+            (Check::Always, false),
+            (Check::Pages, true),
+        ] {
             let medium = FakeMedium::of(bytes.clone());
             let options = OpenOptions::new().check(check).read_only(read_only);
             let store = options.open_medium(medium.clone(), "medium").expect("open");
@@ -59,13 +63,20 @@ fn a_file_opens_whatever_the_check() {
 
 #[test]
 fn a_file_is_verified_only_when_unclean_or_asked() {
-    let mut sample = sample(&FakeMedium::options());
-    flip(&mut sample.clean);
-    flip(&mut sample.unclean);
+    for durability in [CommitDurability::TwoPhase, CommitDurability::OnePhase] {
+        let mut sample = sample(&FakeMedium::options().durability(durability));
+        flip(&mut sample.clean);
+        flip(&mut sample.unclean);
+        verified_when_unclean_or_asked(&sample);
+    }
+}
+
+fn verified_when_unclean_or_asked(sample: &Sample) {
     for (bytes, check, verified) in [
         (&sample.clean, Check::Auto, false),
         (&sample.clean, Check::Never, false),
         (&sample.clean, Check::Always, true),
+        (&sample.clean, Check::Pages, true),
         (&sample.unclean, Check::Auto, true),
         (&sample.unclean, Check::Never, true),
     ] {
@@ -85,6 +96,22 @@ fn a_file_is_verified_only_when_unclean_or_asked() {
             }
         }
     }
+}
+
+/// A copy of a large store should cost little more than reading its pages once.
+#[test]
+fn the_check_for_readers_reads_each_page_once() {
+    let medium = FakeMedium::default();
+    let store = FakeMedium::options().open_medium(medium.clone(), "medium").expect("create");
+    store.put_many(&mut (0..2000).map(|n| Ok(large_block(n, 300)))).expect("put_many");
+    store.close().expect("close");
+    let [all, pages] = [Check::Always, Check::Pages].map(|check| {
+        let medium = FakeMedium::of(medium.bytes());
+        let options = OpenOptions::new().read_only(true).check(check).cache_bytes(64 * 1024);
+        drop(options.open_medium(medium.clone(), "medium").expect("open"));
+        medium.count(Call::Read)
+    });
+    assert!(pages > 150 && pages * 10 < all * 6, "{pages} reads; {all} with the tables of free pages");
 }
 
 #[test]

@@ -96,6 +96,13 @@ fn flipped_bits_give_right_bytes_or_a_named_error() {
             }
             bytes[(bit / 8) as usize] ^= 1 << (bit % 8);
             let context = format!("seed {SEED}, round {round}, clean {clean}, bit {bit}");
+            if clean {
+                let [all, pages] = [Check::Always, Check::Pages].map(|check| {
+                    let options = OpenOptions::new().read_only(true).check(check);
+                    probe(&sample, bytes.clone(), &options, &format!("{context}, {check:?}"))
+                });
+                assert_eq!(all, pages, "{context}: the check for readers must find what the full one finds");
+            }
             match probe(&sample, bytes, &OpenOptions::new().check(Check::Always), &context) {
                 true => opened += 1,
                 false => refused += 1,

@@ -33,10 +33,10 @@ fn sample(clean: bool) -> Sample {
 fn ways() -> Vec<(String, OpenOptions)> {
     let mut ways = Vec::new();
     for concurrency in [Sharing::ExclusiveWriter, Sharing::SingleWriter, Sharing::MultiWriter] {
-        for check in [Check::Auto, Check::Always, Check::Never] {
+        for check in [Check::Auto, Check::Always, Check::Pages, Check::Never] {
             for read_only in [false, true] {
                 let shared = concurrency != Sharing::ExclusiveWriter;
-                if !(shared && read_only && check == Check::Always) {
+                if !(shared && read_only && matches!(check, Check::Always | Check::Pages)) {
                     let options = OpenOptions::new().sharing(concurrency).check(check).read_only(read_only);
                     ways.push((format!("{concurrency:?} {check:?} read-only {read_only}"), options));
                 }

@@ -47,6 +47,8 @@ fn readers_share_and_exclude_a_writer() {
         (Check::Auto, Check::Auto),
         (Check::Always, Check::Never),
         (Check::Never, Check::Always),
+        (Check::Pages, Check::Always),
+        (Check::Never, Check::Pages),
         (Check::Never, Check::Never),
     ] {
         let place = place();
@@ -72,7 +74,7 @@ fn a_writer_excludes_readers_of_the_exclusive_mode() {
     for concurrency in [Sharing::ExclusiveWriter, Sharing::SingleWriter, Sharing::MultiWriter] {
         let place = place();
         let writer = OpenOptions::new().create(true).sharing(concurrency).open(&place.path).expect("create");
-        for check in [Check::Always, Check::Never] {
+        for check in [Check::Always, Check::Pages, Check::Never] {
             assert_eq!(
                 kind_of(reader().check(check).open(&place.path)),
                 ErrorKind::Locked,

@@ -96,7 +96,7 @@ fn stored() -> FakeMedium {
 /// Every way of opening in the exclusive mode.
 fn ways() -> Vec<OpenOptions> {
     let (write, read) = (OpenOptions::new(), OpenOptions::new().read_only(true));
-    let checks = [Check::Auto, Check::Always, Check::Never];
+    let checks = [Check::Auto, Check::Always, Check::Pages, Check::Never];
     let all = checks.into_iter().flat_map(|check| [write.clone().check(check), read.clone().check(check)]);
     all.chain([read.clone().check(Check::AsItIs)]).collect()
 }

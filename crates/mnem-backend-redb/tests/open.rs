@@ -178,8 +178,10 @@ fn options_that_exclude_each_other_are_refused() {
     let options = OpenOptions::new().create(true).sharing(Sharing::MultiWriter);
     let refused = options.clone().durability(CommitDurability::None).open(&place.path);
     assert_eq!(kind_of(refused), ErrorKind::InvalidArgument);
-    let refused = options.read_only(true).check(Check::Always).open(&place.path);
-    assert_eq!(kind_of(refused), ErrorKind::InvalidArgument);
+    for check in [Check::Always, Check::Pages] {
+        let refused = options.clone().read_only(true).check(check).open(&place.path);
+        assert_eq!(kind_of(refused), ErrorKind::InvalidArgument);
+    }
 }
 
 #[test]
@@ -187,7 +189,7 @@ fn every_way_of_opening_gives_the_same_store() {
     let place = place();
     let (cid, data) = block(7);
     create(&place.path).commit(WriteBatch::new().put(cid, data.clone()).update(cid, [])).expect("commit");
-    for check in [Check::Auto, Check::Always, Check::Never] {
+    for check in [Check::Auto, Check::Always, Check::Pages, Check::Never] {
         for concurrency in [Sharing::ExclusiveWriter, Sharing::SingleWriter, Sharing::MultiWriter] {
             for fast_recovery in [false, true] {
                 let options = OpenOptions::new().check(check).sharing(concurrency).fast_recovery(fast_recovery);

@@ -192,7 +192,7 @@ fn a_file_that_looks_closed_is_durable_wherever_its_last_handle_was_killed() {
 
 #[test]
 fn what_an_unclean_file_holds_is_durable_before_it_is_read() {
-    for check in [Check::Auto, Check::Always, Check::Never] {
+    for check in [Check::Auto, Check::Always, Check::Pages, Check::Never] {
         for fast_recovery in [false, true] {
             let medium = sample(false);
             let options = OpenOptions::new().check(check).fast_recovery(fast_recovery);

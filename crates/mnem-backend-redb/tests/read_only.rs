@@ -28,7 +28,7 @@ fn every_write_is_refused() {
     let place = place();
     let (cid, data) = block(1);
     create(&place.path).put(&cid, data.clone()).expect("put");
-    for check in [Check::Always, Check::Never] {
+    for check in [Check::Always, Check::Pages, Check::Never] {
         let store = reader().check(check).open(&place.path).expect("open");
         assert_eq!(kind_of(store.put(&cid, data.clone())), ErrorKind::ReadOnly);
         assert_eq!(kind_of(store.put_trusted(&cid, data.clone())), ErrorKind::ReadOnly);
@@ -53,7 +53,7 @@ fn a_file_without_write_permission_opens_and_stays_as_it_was() {
     create(&place.path).commit(WriteBatch::new().put(cid, data.clone()).update(cid, [])).expect("commit");
     fs::set_permissions(&place.path, fs::Permissions::from_mode(0o400)).expect("chmod");
     let before = fs::read(&place.path).expect("read");
-    for check in [Check::Auto, Check::Always, Check::Never] {
+    for check in [Check::Auto, Check::Always, Check::Pages, Check::Never] {
         let store = reader().check(check).open(&place.path).expect("open");
         assert_eq!(store.get(&cid).expect("get"), Some(data.clone()));
         assert_eq!(store.heads().expect("heads"), [cid]);
@@ -67,7 +67,7 @@ fn an_unclean_file_is_repaired_in_memory_only() {
     let place = place();
     let bytes = unclean();
     fs::write(&place.path, &bytes).expect("write");
-    for check in [Check::Auto, Check::Always, Check::Never] {
+    for check in [Check::Auto, Check::Always, Check::Pages, Check::Never] {
         let store = reader().check(check).open(&place.path).expect("open");
         let heads = store.heads().expect("heads");
         assert_eq!(heads.len(), 50);
@@ -92,7 +92,7 @@ fn an_unclean_file_in_a_shared_mode_needs_recovery() {
 
 #[test]
 fn an_unclean_file_is_recovered_by_a_writer() {
-    for check in [Check::Auto, Check::Always, Check::Never] {
+    for check in [Check::Auto, Check::Always, Check::Pages, Check::Never] {
         for concurrency in [Sharing::ExclusiveWriter, Sharing::SingleWriter, Sharing::MultiWriter] {
             let place = place();
             fs::write(&place.path, unclean()).expect("write");

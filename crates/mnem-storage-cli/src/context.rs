@@ -97,12 +97,12 @@ impl Context {
         self.options().cache_bytes(self.cache_bytes(READING_CACHE_BYTES))
     }
 
-    /// As [`reading_options`](Self::reading_options), with a check of the store's structure: for commands that delete
-    /// unreachable blocks or make a replacement of the store. Structural damage can hide a block or a head without any error.
+    /// As [`reading_options`](Self::reading_options), with a check of the store's structure: for commands that make a
+    /// replacement of the store. Structural damage can hide a block or a head without any error.
     ///
     /// A shared mode skips the check: a reader cannot check a file that other processes write to.
     pub(crate) fn checked_options(&self) -> OpenOptions {
-        self.reading_options().check(self.global.sharing == Mode::Exclusive)
+        self.reading_options().check_for_reading(self.global.sharing == Mode::Exclusive)
     }
 
     /// The size of the cache: `--cache`, else `usual`, reduced under a memory limit.
@@ -172,8 +172,8 @@ impl Context {
     pub(crate) fn open_exclusive(&self) -> Result<Target> {
         let path = self.path()?;
         self.note(format_args!("opening {} exclusively", path.display()));
-        let options = self.checked_options().cache_bytes(self.cache_bytes(COLLECTING_CACHE_BYTES));
-        Ok(Target::open(&options.exclusive(true), path)?)
+        let options = self.options().cache_bytes(self.cache_bytes(COLLECTING_CACHE_BYTES));
+        Ok(Target::open(&options.check(true).exclusive(true), path)?)
     }
 
     /// Opens the store for writing; creates it if nothing is there.

@@ -93,6 +93,8 @@ impl OpenOptions {
         /// Checks the structure of the whole store while opening it, even if the backend would not:
         /// [`driver::OpenOptions::check`]. To check the blocks too, call [`verify`](crate::verify()).
         check(yes: bool);
+        /// As [`check`](Self::check), but only of what reads depend on: [`driver::OpenOptions::check_for_reading`].
+        check_for_reading(yes: bool);
         /// Opens a damaged store to read what is left of it: [`driver::OpenOptions::lenient`]. To copy its content into
         /// a new store, call [`salvage_at`](crate::salvage_at).
         lenient(yes: bool);

@@ -23,16 +23,19 @@ pub type OnBlock<'a> = dyn FnMut(usize, Option<Bytes>) -> ControlFlow<()> + 'a;
 /// The argument of [`Blockstore::sweep`]: whether a block is to be removed.
 pub type IsDead<'a> = dyn FnMut(&Cid) -> bool + 'a;
 
-/// The counts of a [`Blockstore::sweep`].
+/// The result of a [`Blockstore::sweep`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Swept {
-    /// Blocks in the part.
+    /// Blocks that were shown.
     pub blocks: u64,
     /// Blocks that were removed.
     pub removed: u64,
     /// Bytes of the removed blocks.
     pub removed_bytes: u64,
+    /// The last block that was shown, if the call ended before the end of the part because its blocks are large. The
+    /// rest of the part is unchanged: call again, and begin after this block.
+    pub ended_at: Option<Cid>,
 }
 
 impl Swept {
@@ -354,14 +357,17 @@ pub trait Blockstore: Send + Sync + Debug {
     /// collection.
     ///
     /// # Caller's promise
-    /// `is_dead` does not use the store, which may hold its locks. Callers bound the part: the store may hold all its
-    /// changes in memory.
+    /// `is_dead` does not use the store, which may hold its locks. Callers bound the number of blocks in the part: the
+    /// store may hold all its changes in memory.
     ///
     /// # Contract
     /// - Each block of the part is shown once, and no other. After `Ok`, no read finds any block for which `is_dead`
     ///   returned `true`; all others stay. The counts are those of this call. Parts that follow each other have every
     ///   block between them exactly once: such a store always lists in the same order. Law:
     ///   `sweep_removes_the_dead_blocks_of_its_part`.
+    /// - A store may end the call early, to bound how many bytes one call reads, after at least one block. Then
+    ///   [`ended_at`](Swept::ended_at) names the last block that it showed, and what follows it in the part was not
+    ///   shown. Law: `sweep_removes_the_dead_blocks_of_its_part`.
     /// - The removal is durable. Law: `sweep_survives_reopen`.
     /// - A panic of `is_dead` reaches the caller, removes nothing, and leaves the store usable. Law:
     ///   `panicking_sweep_removes_nothing`.
@@ -371,7 +377,8 @@ pub trait Blockstore: Send + Sync + Debug {
     /// safe.
     ///
     /// # For implementers
-    /// The default is `None`. Override it if the store can look at its blocks in order and remove some on the way.
+    /// The default is `None`. Override it if the store can look at its blocks in order and remove some on the way. If
+    /// that reads their bytes, end the call after some tens of MiB.
     fn sweep(
         &self,
         _after: Option<&Cid>,

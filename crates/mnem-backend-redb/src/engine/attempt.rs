@@ -12,6 +12,7 @@ use crate::{
         medium::{Locks, Medium, Seam},
     },
     error::{At, contain},
+    limits::VERIFY_CACHE_BYTES,
 };
 
 /// How far an attempt to open goes.
@@ -38,7 +39,7 @@ pub(crate) enum Attempted {
 impl Attempt {
     pub(crate) fn first(options: &OpenOptions) -> Self {
         match options.check {
-            Check::Always => Self::Checked,
+            Check::Always | Check::Pages => Self::Checked,
             Check::Auto if !options.fast_recovery => Self::OnlyIfClean,
             Check::Auto | Check::Never | Check::AsItIs => Self::Plain,
         }
@@ -73,6 +74,28 @@ impl Attempt {
                 let error = at.panicked(panic);
                 if self == Self::Checked { Err(error) } else { Ok(Attempted::Suspect(error)) }
             }
+        }
+    }
+}
+
+/// Whether every page of the last commit has the checksum that the page above it names. Writes nothing.
+pub(crate) fn pages_match(seam: &Seam) -> bool {
+    // redb has no call for this alone. It begins a repair with it, and reports the progress of a repair after each pass:
+    // more than half if the last commit is sound, less if it is not and the commit before it is next.
+    let progress = Rc::new(Cell::new(0.0));
+    let noted = Rc::clone(&progress);
+    let mut builder = Database::builder();
+    builder.set_cache_size(VERIFY_CACHE_BYTES).set_check_integrity_on_open(true).set_repair_callback(move |session| {
+        noted.set(session.progress());
+        if session.progress() > 0.0 {
+            session.abort();
+        }
+    });
+    match contain(|| builder.create_with_backend(seam.clone())) {
+        Ok(opened) => matches!(opened, Err(DatabaseError::RepairAborted)) && progress.get() > 0.5,
+        Err(_) => {
+            let _ = seam.shut();
+            false
         }
     }
 }

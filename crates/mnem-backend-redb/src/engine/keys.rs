@@ -59,6 +59,11 @@ impl Ascending {
         }
         Ok(())
     }
+
+    /// The last key.
+    pub(crate) fn into_last(self) -> Option<Vec<u8>> {
+        self.last
+    }
 }
 
 impl Deref for Key {

@@ -200,9 +200,9 @@ impl CollectOptions {
 /// # How it works
 /// All blocks are listed. The blocks that the heads and kept blocks reach are marked. Then the store is passed through
 /// once more, and the blocks without a mark are removed. A store that can do so removes them on the way
-/// ([`sweep`](crate::Blockstore::sweep)), in parts of at most 65,536 blocks. From another one they are removed with
-/// [`delete_many`](crate::Blockstore::delete_many), at most 8,192 at a time. Each of these calls is durable and should
-/// take about 0.4 seconds (longer if the blocks are suddenly much larger), and the callback is called between two of
+/// ([`sweep`](crate::Blockstore::sweep)), in parts of at most 65,536 blocks, and of as many bytes as the store reads in
+/// one call. From another one they are removed with [`delete_many`](crate::Blockstore::delete_many), at most 8,192 at a
+/// time. Each of these calls is durable and should take about 0.4 seconds, and the callback is called between two of
 /// them. Nothing is removed before the marking is complete. If the collection is interrupted or killed, some of the dead
 /// blocks are gone and nothing else; the next run continues.
 ///

@@ -65,22 +65,30 @@ pub(super) fn sweep(
     loop {
         let next = first + usize::try_from(pace.limit() / part_blocks).unwrap_or(usize::MAX).max(1);
         let up_to = parts.ends.get(next - 1);
-        check_heads(store, report)?;
-        let began = Instant::now();
-        let Some(swept) = store.sweep(after, up_to, &mut |cid| marks.is_dead(cid))? else { return Ok(false) };
-        // On a full disk, the next run must get further: it may grow only if it frees space.
-        if swept.removed > 0 || pace.limit() < part_blocks * CLEAN_PARTS {
-            pace.learn(swept.blocks, began.elapsed());
+        // The store may end a call early. Then the next one takes the rest.
+        loop {
+            check_heads(store, report)?;
+            let began = Instant::now();
+            let swept = store.sweep(after.as_ref(), up_to, &mut |cid| marks.is_dead(cid))?;
+            let Some(swept) = swept else { return Ok(false) };
+            // On a full disk, the next run must get further: it may grow only if it frees space.
+            if swept.removed > 0 || pace.limit() < part_blocks * CLEAN_PARTS {
+                pace.learn(swept.blocks, began.elapsed());
+            }
+            report.dead += swept.removed;
+            report.removed += swept.removed;
+            report.dead_bytes += swept.removed_bytes;
+            done.blocks += swept.blocks;
+            done.bytes += swept.removed_bytes;
+            Cancelled::check(progress(done))?;
+            match swept.ended_at {
+                Some(end) => after = Some(end),
+                None => break,
+            }
         }
-        report.dead += swept.removed;
-        report.removed += swept.removed;
-        report.dead_bytes += swept.removed_bytes;
-        done.blocks += swept.blocks;
-        done.bytes += swept.removed_bytes;
-        Cancelled::check(progress(done))?;
         if up_to.is_none() {
             return Ok(true);
         }
-        (first, after) = (next, up_to);
+        (first, after) = (next, up_to.copied());
     }
 }

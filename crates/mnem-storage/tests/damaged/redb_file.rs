@@ -138,7 +138,7 @@ impl Mode {
         let options = OpenOptions::new().cache_bytes(4 << 20);
         match self {
             Self::Checked => options.check(Check::Always),
-            Self::ReadOnly => options.check(Check::Always).read_only(true),
+            Self::ReadOnly => options.check(Check::Pages).read_only(true),
             Self::Large => options,
         }
     }

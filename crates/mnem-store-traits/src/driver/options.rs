@@ -48,6 +48,8 @@ pub struct Requested {
     pub exclusive: bool,
     /// See [`OpenOptions::check`].
     pub check: bool,
+    /// See [`OpenOptions::check_for_reading`]. `check` is then set too.
+    pub check_for_reading: bool,
     /// See [`OpenOptions::lenient`].
     pub lenient: bool,
     /// See [`OpenOptions::lock_wait`].
@@ -106,7 +108,14 @@ impl OpenOptions {
 
     /// Checks the structure of the whole store while opening it, even if the driver would not.
     pub fn check(mut self, yes: bool) -> Self {
-        self.0.check = yes;
+        (self.0.check, self.0.check_for_reading) = (yes, false);
+        self
+    }
+
+    /// As [`check`](Self::check), but the driver may leave out what no read depends on, such as lists of free space. An
+    /// absence that such a handle reports is as certain as after a full check.
+    pub fn check_for_reading(mut self, yes: bool) -> Self {
+        (self.0.check, self.0.check_for_reading) = (yes, yes);
         self
     }
 
