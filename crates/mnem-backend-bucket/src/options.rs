@@ -10,15 +10,15 @@ use crate::{
     open,
 };
 
-/// How old an answer may be that a block is present. That it is absent, the heads and the rows are always current.
+/// How old the answer "present" may be for a block. Absence, heads and rows are always current.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Freshness {
     /// As old as the lease of the store, so that a walk does not ask the service for each block. No read finds a block
-    /// that was deleted before: deleting waits until the lease is over.
+    /// whose deletion returned before the read began, because a delete waits until the lease is over.
     #[default]
     Leased,
-    /// Every read asks the service for news.
+    /// Every read asks the service for new entries of the log.
     Always,
 }
 
@@ -76,14 +76,14 @@ impl OpenOptions {
 
     /// Whether to create a store if there is none. Default: no.
     ///
-    /// Making a store probes whether the service creates an object only if it is absent, and refuses a service that
-    /// ignores this condition.
+    /// A creation tests whether the service creates an object only if it is absent, and refuses a service that ignores
+    /// this condition.
     pub fn create(mut self, yes: bool) -> Self {
         self.create = yes;
         self
     }
 
-    /// Whether a store is made, and an existing one refused. Default: no.
+    /// Whether to create a store, and fail if there is one. Default: no.
     pub fn create_new(mut self, yes: bool) -> Self {
         self.create_new = yes;
         self
@@ -103,44 +103,44 @@ impl OpenOptions {
         self
     }
 
-    /// The lease of the store that this call makes, in whole milliseconds, up to an hour: how old the answer of any
-    /// handle may be that a block is present. A `delete` takes a little longer than this. Default: one second.
+    /// The lease of a store that this call creates, in whole milliseconds, up to an hour: how old the answer "present"
+    /// of any handle may be. A `delete` takes a little longer than this. Default: one second.
     ///
-    /// An existing store has the lease with which it was made.
+    /// An existing store keeps the lease with which it was created.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
         self
     }
 
-    /// Whether this handle makes use of the lease. Default: [`Freshness::Leased`].
+    /// Whether this handle uses the lease. Default: [`Freshness::Leased`].
     pub fn freshness(mut self, freshness: Freshness) -> Self {
         self.freshness = freshness;
         self
     }
 
-    /// Which failures an object survives once the service has acknowledged it. The store cannot know, and claims this.
-    /// Default: [`Durability::Power`], as object stores promise. A folder is synced.
+    /// Which failures an object survives once the service has acknowledged it. The store cannot test this, and its
+    /// capabilities claim the given value. Default: [`Durability::Power`], as object stores promise. A folder is
+    /// synced.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
     }
 
-    /// How long a write is repeated while the service does not say what became of it. After this time, the outcome is
-    /// unknown, and the handle refuses writes. Default: one minute.
+    /// How long a write is repeated if the service does not report its result. After this time, the outcome is unknown,
+    /// and the handle refuses writes. Default: one minute.
     pub fn give_up(mut self, time: Duration) -> Self {
         self.give_up = time;
         self
     }
 
-    /// How many bytes of the log stay in memory once they were read or written. Default: 64 MiB.
+    /// How many bytes of the log may stay in memory after they were read or written. Default: 64 MiB.
     pub fn cache_bytes(mut self, bytes: usize) -> Self {
         self.cache_bytes = bytes;
         self
     }
 
-    /// How long a compaction keeps a pack or checkpoint that is not used any more, by the clock of the service, so that a
-    /// handle that opens the store or reads meanwhile need not read again. Default: one hour. See
-    /// [`BucketStore::compact`].
+    /// How long a compaction keeps an unused pack or checkpoint, by the clock of the service, so that a handle that
+    /// opens the store or reads meanwhile need not read again. Default: one hour. See [`BucketStore::compact`].
     pub fn grace(mut self, time: Duration) -> Self {
         self.grace = time;
         self
@@ -175,11 +175,12 @@ impl OpenOptions {
     /// environment: `AWS_*`, `GOOGLE_*`, `AZURE_*`. A URL with a secret is refused.
     ///
     /// # Errors
-    /// - [`StoreError::NotAStore`]: nothing is there (and [`create`](Self::create) was not given), or something else.
+    /// - [`StoreError::NotAStore`]: nothing is there and [`create`](Self::create) is not set, or something else is
+    ///   there.
     /// - [`StoreError::Damaged`]: an object of the store was changed or is missing. This call changed nothing.
     /// - [`StoreError::UnsupportedFormat`]: a later version made the store or wrote to it.
-    /// - [`StoreError::InvalidArgument`]: options that contradict each other; a wrong URL; or the store exists, and a
-    ///   new one was wanted.
+    /// - [`StoreError::InvalidArgument`]: options that contradict each other; an invalid URL; or the store exists and
+    ///   [`create_new`](Self::create_new) is set.
     /// - [`StoreError::Unsupported`]: the URL needs the feature `services`.
     /// - [`StoreError::Backend`]: the file system or the service failed. Its cause is a
     ///   [`ServiceFault`](mnem_store_traits::driver::ServiceFault) if the service does not serve this store: it denies

@@ -21,12 +21,12 @@ use crate::{
 
 /// An open store.
 ///
-/// Share it in an [`Arc`]. Side tables are the same handle: they stay usable when the store itself is dropped, and not
-/// when it is [closed](Store::close). Any number of handles, in any number of processes, may read and write.
+/// Share it in an [`Arc`]. Side tables use the same handle: they stay usable after the store is dropped, but not after
+/// it is [closed](Store::close). Any number of handles, in any number of processes, may read and write.
 #[derive(Debug)]
 pub struct BucketStore {
     pub(crate) handle: Arc<Handle>,
-    /// Of the folder, if it is one.
+    /// The identity of the folder, if the store is in one.
     pub(crate) identity: FileIdentity,
     requests: Requests,
 }
@@ -44,17 +44,17 @@ impl BucketStore {
         Self { identity, ..self }
     }
 
-    /// Number of requests that this handle has made, with those of opening it.
+    /// Number of requests that this handle has made, including those that opened it.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Where it is: the path it was opened under, or a description of the service and the prefix.
+    /// Its location: the path with which it was opened, or a description of the service and the prefix.
     pub fn location(&self) -> &Location {
         self.handle.objects.location()
     }
 
-    /// Number of entries of the log: how many times something was written.
+    /// Number of entries of the log.
     ///
     /// # Errors
     /// [`StoreError::Backend`], [`StoreError::Damaged`], [`StoreError::Closed`].
@@ -72,21 +72,21 @@ impl BucketStore {
 }
 
 impl BucketStore {
-    /// Moves the blocks and values of small commits, and of packs that are small or half unused, to packs of 16 MiB, and
-    /// frees the space of deleted blocks and old rows. Other handles may read and write meanwhile.
+    /// Moves the blocks and values of small commits, and of packs that are small or half unused, to packs of 16 MiB,
+    /// and frees the space of deleted blocks and old rows. Other handles may read and write meanwhile.
     ///
     /// A move is an entry of the log, which competes with commits. Then the entries whose blocks and values are all
-    /// deleted or moved are replaced by short tombstones, a checkpoint is written, and packs and checkpoints are deleted
-    /// that have not been used for the [grace](crate::OpenOptions::grace) period. So a part of the space is freed by the
-    /// next call, after that time: [`Reclaimed::pending_bytes`]. Packs without an entry, which an interrupted commit
-    /// leaves, are dropped when they are a day old.
+    /// deleted or moved are replaced by short tombstones, a checkpoint is written, and packs and checkpoints that have
+    /// not been used for the [grace](crate::OpenOptions::grace) period are deleted. So a part of the space is freed
+    /// only by a later call, after that time: [`Reclaimed::pending_bytes`]. Packs without an entry, which an
+    /// interrupted commit leaves, are dropped when they are a day old.
     ///
     /// If it fails, the content is unchanged, and the next call continues.
     ///
     /// # Errors
     /// - [`StoreError::ReadOnly`], [`StoreError::Poisoned`], [`StoreError::Closed`], [`StoreError::Locked`].
-    /// - [`StoreError::Corrupt`], [`StoreError::Damaged`]: a block or value that would be moved is damaged. Remove it, or
-    ///   put it again.
+    /// - [`StoreError::Corrupt`], [`StoreError::Damaged`]: a block or value that would be moved is damaged. Delete it,
+    ///   and put it again if you have its bytes.
     /// - [`StoreError::Backend`]: the service failed.
     pub fn compact(&self) -> Result<Reclaimed, StoreError> {
         compact(&self.handle)

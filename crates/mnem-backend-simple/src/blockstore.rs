@@ -74,7 +74,7 @@ impl Blockstore for SimpleStore {
 
     fn cids(&self) -> Result<CidIter<'_>, StoreError> {
         self.handle.gate.check_open("list blocks")?;
-        if self.handle.as_it_is {
+        if self.handle.lenient {
             self.handle.require_folder(&self.handle.paths.objects())?;
             return Ok(self.cids_lenient());
         }

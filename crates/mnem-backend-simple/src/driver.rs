@@ -162,7 +162,7 @@ fn own_options(requested: &Requested) -> Result<crate::OpenOptions, StoreError> 
         .create(requested.may_create())
         .read_only(requested.never_writes())
         .exclusive(requested.exclusive)
-        .as_it_is(requested.lenient);
+        .lenient(requested.lenient);
     own.create_new = requested.create_new;
     if let Some(durability) = requested.durability {
         own = own.durability(durability.max(Durability::Process));

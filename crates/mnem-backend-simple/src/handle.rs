@@ -35,7 +35,7 @@ pub(crate) struct Handle {
     pub(crate) identity: Option<(u64, u64)>,
     /// Whether the handle is still usable.
     pub(crate) gate: Gate,
-    pub(crate) as_it_is: bool,
+    pub(crate) lenient: bool,
     /// Whether other handles are kept from writing.
     pub(crate) exclusive: bool,
     pub(crate) durability: Durability,
@@ -101,7 +101,7 @@ impl Handle {
             paths: Paths::new(root),
             path,
             gate: Gate::new(BACKEND, options.read_only),
-            as_it_is: options.as_it_is,
+            lenient: options.lenient,
             exclusive: options.exclusive,
             durability: options.durability,
             lock_wait: options.lock_wait,

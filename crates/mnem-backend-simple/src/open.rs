@@ -46,15 +46,15 @@ pub(crate) fn open(options: &OpenOptions, fs: Arc<dyn FileSystem>, path: &Path) 
         let reason = "a read-only handle cannot be exclusive".to_owned();
         return Err(StoreError::InvalidArgument { operation: "open", reason });
     }
-    if options.as_it_is && !options.read_only {
-        let reason = "a lenient open is read-only".to_owned();
+    if options.lenient && !options.read_only {
+        let reason = "`lenient` requires `read_only`".to_owned();
         return Err(StoreError::InvalidArgument { operation: "open", reason });
     }
     let given = path;
     let path = absolute(given)?;
     let Root { path: root, is_made } = find_root(options, &*fs, &path)?;
     let handle = Handle::new(fs, path, root, options)?;
-    if options.as_it_is {
+    if options.lenient {
         check_remains(&handle)?;
         return Ok(SimpleStore::new(Arc::new(handle)));
     }

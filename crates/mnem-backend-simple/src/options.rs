@@ -29,7 +29,7 @@ pub struct OpenOptions {
     /// With `create`: fails if the store already exists.
     pub(crate) create_new: bool,
     pub(crate) read_only: bool,
-    pub(crate) as_it_is: bool,
+    pub(crate) lenient: bool,
     pub(crate) exclusive: bool,
     pub(crate) durability: Durability,
     pub(crate) lock_wait: Duration,
@@ -42,7 +42,7 @@ impl Default for OpenOptions {
             create: false,
             create_new: false,
             read_only: false,
-            as_it_is: false,
+            lenient: false,
             exclusive: false,
             durability: Durability::Power,
             lock_wait: Self::LOCK_WAIT,
@@ -82,8 +82,8 @@ impl OpenOptions {
     ///
     /// A listing returns an error for each folder that it cannot read, and continues with the next. Blocks are still
     /// hashed.
-    pub fn as_it_is(mut self, yes: bool) -> Self {
-        self.as_it_is = yes;
+    pub fn lenient(mut self, yes: bool) -> Self {
+        self.lenient = yes;
         self
     }
 
@@ -137,7 +137,7 @@ impl OpenOptions {
     /// - [`StoreError::UnsupportedFormat`]: a store of a version that this build does not know. It was left untouched.
     /// - [`StoreError::Damaged`]: a part that every store has is missing, or is a symbolic link.
     /// - [`StoreError::Locked`]: another process takes longer than `lock_wait` to create or clear the store.
-    /// - [`StoreError::InvalidArgument`]: the path is empty, `create` is set together with `read_only`, or `as_it_is`
+    /// - [`StoreError::InvalidArgument`]: the path is empty, `create` is set together with `read_only`, or `lenient`
     ///   without it.
     /// - [`StoreError::Backend`]: the file system refused, for instance for lack of permission, or because it has no
     ///   locks, cannot sync folders, or does not accept paths as long as those of a store. A creation then leaves

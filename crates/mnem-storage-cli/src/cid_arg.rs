@@ -18,6 +18,10 @@ pub(crate) fn parse(text: &str) -> Result<Cid> {
     }
     let hint = match meant(text) {
         Some(cid) => format!("write it as {cid}"),
+        None if has_a_typo(text) => format!(
+            "a character is wrong, or there are too many: copy the CID again, \
+             or give its first {SHORT_CID_CHARS_MIN} or more characters"
+        ),
         None => format!(
             "a CID looks like bafyreic5uqrsiks2mgd2qtk2u37ewgr3w5egu2h2gd4cluffkn6ttytbpe; \
              a prefix of {SHORT_CID_CHARS_MIN} or more characters is enough; \
@@ -25,6 +29,13 @@ pub(crate) fn parse(text: &str) -> Result<Cid> {
         ),
     };
     Err(Failure::Usage { message: format!("{text:?} is not a CID in canonical form"), hint })
+}
+
+/// Whether the text has the length and the characters of a CID with a digest of 32 bytes, or more of them.
+fn has_a_typo(text: &str) -> bool {
+    let of_version_0 = text.starts_with("Qm") && text.len() >= 46;
+    let of_version_1 = text.starts_with('b') && text.len() >= 59;
+    (of_version_0 || of_version_1) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 #[cfg(test)]
@@ -63,9 +74,19 @@ mod tests {
 
     #[test]
     fn what_is_no_cid_is_refused_without_a_guess() {
-        for text in ["", " ", "-", "bafy", "animals.redb", &V1[..7], &format!("{V1}aa"), "Qm", "/ipfs/"] {
+        for text in ["", " ", "-", "bafy", "animals.redb", &V1[..7], "Qm", "/ipfs/"] {
             let Err(Failure::Usage { hint, .. }) = parse(text) else { panic!("{text:?} was taken") };
             assert!(hint.contains("looks like"), "{text:?}: {hint}");
+        }
+    }
+
+    #[test]
+    fn a_cid_with_a_typo_is_told_from_other_texts() {
+        // The last character of V1 has two unused bits, which `f` sets.
+        let unused_bits = V1.replace("bpe", "bpf");
+        for text in [&*unused_bits, &format!("{V1}aa"), &V1.replace('5', "1"), &V0.replace('5', "0")] {
+            let Err(Failure::Usage { hint, .. }) = parse(text) else { panic!("{text:?} was taken") };
+            assert!(hint.starts_with("a character is wrong"), "{text:?}: {hint}");
         }
     }
 }

@@ -166,7 +166,7 @@ fn refuse_two_stores(cli: Cli) -> Result<Cli, clap::Error> {
     if named.count() < 2 {
         return Ok(cli);
     }
-    let what = "--store is given twice, before and after the command\n";
+    let what = "--store is given twice, before and after the command";
     Err(Cli::command().error(ErrorKind::ArgumentConflict, what))
 }
 
@@ -193,7 +193,8 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
         drivers::all().iter().map(|driver| format!("{} formats: {}", driver.name(), driver.formats().join(", "))),
     );
     for backend in BACKENDS.iter().filter(|backend| drivers::all().iter().all(|driver| driver.name() != backend.name)) {
-        lines.push(format!("{0}: not in this build; enable the Cargo feature `{0}`", backend.name));
+        let (name, package) = (backend.name, env!("CARGO_PKG_NAME"));
+        lines.push(format!("{name}: not in this build; run `cargo install {package} --features {name}` to add it"));
     }
     lines.push("archives: reads CARv1 and CARv2, writes CARv1".into());
     lines.push(format!(

@@ -21,6 +21,7 @@ use crate::{
     progress::Bar,
     target::Target,
     terminal::{self, Printable},
+    typed_paths::TypedPaths,
 };
 
 /// Whether the extension of a path is that of an archive or a compressed file.
@@ -33,11 +34,20 @@ pub(crate) fn is_archive_name(path: &Path) -> bool {
 #[derive(Clone)]
 pub(crate) struct Context {
     global: Global,
+    /// The stores that are arguments of the command.
+    arguments: Vec<PathBuf>,
 }
 
 impl Context {
-    pub(crate) fn new(global: Global) -> Self {
-        Self { global }
+    pub(crate) fn new(global: Global, command: &Command) -> Self {
+        Self { global, arguments: command.stores().into_iter().map(Path::to_owned).collect() }
+    }
+
+    /// A message with the paths of stores as the user typed them.
+    pub(crate) fn as_typed(&self, text: String) -> String {
+        let named = self.store_path();
+        let all: TypedPaths = named.iter().chain(&self.arguments).map(PathBuf::as_path).collect();
+        all.in_text(text)
     }
 
     /// The path of the store: `--store`, else `MNEM_STORE`.
@@ -244,7 +254,7 @@ impl Context {
 
     fn say(&self, label: &str, text: impl fmt::Display) {
         if !self.global.quiet && !self.global.json {
-            terminal::say(format_args!("{label}: {}", Printable(text)));
+            terminal::say(format_args!("{label}: {}", Printable(self.as_typed(text.to_string()))));
         }
     }
 }

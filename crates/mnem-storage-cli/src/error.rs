@@ -105,8 +105,8 @@ pub(crate) enum Failure {
     /// A copy failed.
     #[error("cannot copy {} to {}", from.display(), to.display())]
     ///
-    /// `merges`: whether `--merge-heads` is given.
-    Copy { from: PathBuf, to: PathBuf, merges: bool, source: CopyError },
+    /// `merges`, `salvages`: whether `--merge-heads` and `--salvage` are given.
+    Copy { from: PathBuf, to: PathBuf, merges: bool, salvages: bool, source: CopyError },
     /// An export failed.
     #[error(transparent)]
     Export(#[from] ExportError),

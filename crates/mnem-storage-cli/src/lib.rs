@@ -39,6 +39,7 @@ mod stop;
 mod streams;
 mod target;
 mod terminal;
+mod typed_paths;
 mod utc;
 
 use std::process::ExitCode;
@@ -64,7 +65,7 @@ pub fn run(drivers: impl IntoIterator<Item = &'static dyn Driver>) -> ExitCode {
     };
     terminal::quiet_about_contained_panics();
     stop::prepare();
-    let context = Context::new(cli.global);
+    let context = Context::new(cli.global, &cli.command);
     logs::begin(&context);
     let ran = memory::is_enough(cli.command.memory_bytes_min())
         .and_then(|()| context.refuse_secrets(&cli.command))

@@ -24,7 +24,8 @@ struct Told<'a> {
 /// Reports a failure on standard error, and returns the exit status.
 pub(crate) fn report(failure: &Failure, context: &Context) -> Exit {
     let error = failure.without_method(failure.to_string());
-    let causes = causes(failure, &error);
+    let causes = causes(failure, &error).into_iter().map(|cause| context.as_typed(cause)).collect::<Vec<_>>();
+    let error = context.as_typed(error);
     let hint = hints::hint(failure, context);
     if context.json() {
         tell_json(&Told {
@@ -51,9 +52,16 @@ pub(crate) fn report_usage_as_json(error: &clap::Error) {
     let text = error.to_string();
     let (message, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
     let message = message.strip_prefix("error: ").unwrap_or(message);
-    let hint = rest.lines().find_map(|line| line.trim().strip_prefix("tip: "));
-    let hint = hint.unwrap_or("run `mnem-store --help`");
-    tell_json(&Told { error: message, kind: "usage", causes: &[], hint, exit: Exit::Usage.code() });
+    let tip = rest.lines().find_map(|line| line.trim().strip_prefix("tip: "));
+    let hint = tip.map_or_else(|| format!("run `{} --help`", command_in_usage(rest)), str::to_owned);
+    tell_json(&Told { error: message, kind: "usage", causes: &[], hint: &hint, exit: Exit::Usage.code() });
+}
+
+/// The command of a usage line: its words before the options and arguments.
+fn command_in_usage(text: &str) -> String {
+    let usage = text.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap_or("mnem-store");
+    let is_word = |word: &&str| word.starts_with(|c: char| c.is_ascii_lowercase());
+    usage.split(' ').take_while(is_word).collect::<Vec<_>>().join(" ")
 }
 
 fn tell_json(told: &Told<'_>) {
@@ -83,10 +91,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_usage_names_the_command() {
+        let text = "\nUsage: mnem-store heads swap --expected <CID> <NEW>\n\nFor more information";
+        assert_eq!(command_in_usage(text), "mnem-store heads swap");
+        assert_eq!(command_in_usage("Usage: mnem-store [OPTIONS] <COMMAND>"), "mnem-store");
+        assert_eq!(command_in_usage(""), "mnem-store");
+    }
+
+    #[test]
     fn a_cause_that_was_told_is_left_out() {
         let store = StoreError::NeedsRecovery { location: "a.redb".into() };
         let source = CopyError::Source(store.clone().into());
-        let failure = Failure::Copy { from: "a.redb".into(), to: "b.redb".into(), merges: false, source };
+        let failure =
+            Failure::Copy { from: "a.redb".into(), to: "b.redb".into(), merges: false, salvages: false, source };
         assert_eq!(causes(&failure, &failure.to_string()), [store.to_string()]);
         assert_eq!(failure.exit(), Exit::NeedsRecovery);
         assert_eq!(causes(&failure, &format!("failed: {store}")), Vec::<String>::new());

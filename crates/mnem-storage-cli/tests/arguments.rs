@@ -10,7 +10,7 @@ use crate::support::{ABSENT, BACKENDS, Place, ROOT, ran};
 const STATUSES: [i32; 9] = [0, 1, 2, 3, 4, 10, 11, 12, 13];
 
 /// Commands, options and values. Without `conformance`, which takes a minute.
-const WORDS: [&str; 62] = [
+const WORDS: [&str; 63] = [
     "init",
     "import",
     "export",
@@ -31,6 +31,7 @@ const WORDS: [&str; 62] = [
     "diff",
     "gc",
     "--keep",
+    "compact",
     "knn",
     "build",
     "list",
@@ -90,6 +91,15 @@ fn any_bytes() -> impl Strategy<Value = OsString> {
 #[cfg(not(unix))]
 fn any_bytes() -> impl Strategy<Value = OsString> {
     "[^/\\\\:\0]{0,12}".prop_map(OsString::from)
+}
+
+#[test]
+fn every_command_is_among_the_words() {
+    let help = Place::new().run(&["--help"]).ok();
+    let list = help.split("Commands:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("a list of commands");
+    let commands = list.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next());
+    let absent: Vec<&str> = commands.filter(|name| *name != "conformance" && !WORDS.contains(name)).collect();
+    assert_eq!(absent, [""; 0], "add these commands to WORDS");
 }
 
 proptest! {

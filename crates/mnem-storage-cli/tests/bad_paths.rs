@@ -14,9 +14,11 @@ fn refused(place: &Place, path: &str, why: &str) {
     for args in [&["ls"][..], &["verify"], &["stat"], &["import", car], &["init"], &["put", car]] {
         let said = place.run(&[args, &["--store", path]].concat()).fails(10);
         assert!(said.starts_with(&format!("error: no store at {path}: {why}")), "{args:?}: {said}");
-        let hint = "\nhint: give the path of a store, or a path that does not exist yet for a new one; \
-                    if a store was here, restore it from a backup, or try `mnem-store copy --salvage`\n";
-        assert!(said.ends_with(hint), "{args:?}: {said}");
+        let hint = format!(
+            "\nhint: give the path of a store, or a path that does not exist yet for a new one; \
+             if a store was here, restore it from a backup, or try `mnem-store copy --salvage {path} NEW`\n"
+        );
+        assert!(said.ends_with(&hint), "{args:?}: {said}");
     }
     assert!(snapshot(&place.path(".")) == before, "nothing is touched");
 }

@@ -40,7 +40,7 @@ fn a_build_without_buckets_names_the_feature() {
         for command in ["init", "ls"] {
             let said = place.run(&[command, "--store", url]).fails(1);
             assert!(said.contains(url) && said.contains("feature `bucket`"), "{said}");
-            assert!(said.contains("build the program with `--features bucket`"), "{said}");
+            assert!(said.contains("`cargo install mnem-storage-cli --features bucket`"), "{said}");
         }
     }
     let said = place.run(&["ls", "--store", "https://h/x"]).fails(10);

@@ -38,7 +38,7 @@ fn other_texts_are_refused_with_the_right_one() {
 #[test]
 fn what_is_no_cid_is_refused_before_the_store_is_looked_for() {
     let place = Place::new();
-    for typed in ["", "animals.redb", "bafy", "Qm", "z", &ROOT[1..], &ROOT[..7], &format!("{ROOT}a")] {
+    for typed in ["", "animals.redb", "bafy", "Qm", "z", &ROOT[1..], &ROOT[..7]] {
         let said = place.run(&["get", "--store", "nowhere", "--", typed]).fails(2);
         assert!(
             said.starts_with(&format!("error: {typed:?} is not a CID in canonical form\nhint: a CID looks like ")),

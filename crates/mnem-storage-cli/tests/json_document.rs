@@ -40,8 +40,9 @@ impl Document {
     /// Compares every line with a section.
     #[track_caller]
     fn check(&mut self, section: &str, lines: &str) {
-        let (&section, fields) = self.sections.get_key_value(section).unwrap_or_else(|| panic!("no section {section}"));
-        assert!(!lines.is_empty(), "{section}: nothing was written");
+        let (&section, fields) =
+            self.sections.get_key_value(section).unwrap_or_else(|| panic!("JSON.md has no section {section}"));
+        assert!(!lines.is_empty(), "{section}: nothing was printed");
         for line in lines.lines() {
             let mut object: Value =
                 serde_json::from_str(line).unwrap_or_else(|error| panic!("{section}: {error}: {line}"));
@@ -68,11 +69,14 @@ fn compare(
         .filter(|(name, _)| !name.contains(['.', '[']))
         .collect();
     for name in object.keys() {
-        assert!(here.contains_key(&**name), "{section}: {prefix}{name} is written and not documented");
+        assert!(here.contains_key(&**name), "{section}: {prefix}{name} is printed: document it in JSON.md");
     }
     for (name, of_type) in here {
         let Some(value) = object.get(name) else {
-            assert!(of_type.ends_with(" (optional)"), "{section}: {prefix}{name} is documented and not written");
+            assert!(
+                of_type.ends_with(" (optional)"),
+                "{section}: {prefix}{name} is not printed: remove it from JSON.md, or call it optional"
+            );
             continue;
         };
         let path = format!("{prefix}{name}");
@@ -107,7 +111,7 @@ fn is(value: &Value, of_type: &str) -> bool {
         "boolean" => value.is_boolean(),
         "object" => value.is_object(),
         "any" => true,
-        _ => panic!("{of_type} is no type of the document"),
+        _ => panic!("JSON.md: there is no type {of_type:?}"),
     }
 }
 
@@ -247,7 +251,7 @@ fn every_answer_is_as_documented() {
     let is_built = |section: &str| cfg!(feature = "bucket") || section != "`log`";
     let all = all.filter(|(section, field)| is_built(section) && !NEVER_SEEN.contains(field));
     let unseen: Vec<_> = all.filter(|field| !document.seen.contains(field)).collect();
-    assert_eq!(unseen, [], "documented, and never written");
+    assert_eq!(unseen, [], "documented and never printed: add a run to this test, or remove the fields from JSON.md");
 }
 
 #[test]
@@ -264,7 +268,7 @@ fn every_kind_of_error_is_documented() {
     let (of_stores, _) = of_stores.split_once("impl StoreError").expect("the end of those");
     let mut written = named(source, "=> \"", '"');
     written.extend(named(of_stores, "=> \"", '"'));
-    assert_eq!(named(kinds, "\n| `", '`'), written);
+    assert_eq!(named(kinds, "\n| `", '`'), written, "the table of kinds in JSON.md, and the kinds in the source");
 }
 
 #[test]
@@ -276,12 +280,12 @@ fn the_exit_status_is_the_same_in_every_text() {
     let (_, source) = source.split_once("fn code(self)").expect("the numbers");
     let (source, _) = source.split_once("Self::Signal").expect("the end of the numbers");
     let numbers = source.lines().filter_map(|line| line.split_once(" => ")?.1.trim_end_matches(',').parse().ok());
-    assert_eq!(numbers.collect::<BTreeSet<u32>>(), table);
+    assert_eq!(numbers.collect::<BTreeSet<u32>>(), table, "src/error.rs, and the table in README.md");
     assert!(readme.contains("| 128 + *n* | ended by signal *n*"));
     let help = Place::new().run(&["--help"]).ok();
     let (_, help) = help.split_once("Exit status:").expect("the last part of the help");
     let (help, signals) = help.split_once("128 + N").expect("the statuses of signals");
     assert!(signals.contains("130 SIGINT, 143 SIGTERM"), "{signals}");
     let words = help.split_whitespace().filter_map(|word| word.parse().ok());
-    assert_eq!(words.collect::<BTreeSet<u32>>(), table);
+    assert_eq!(words.collect::<BTreeSet<u32>>(), table, "`--help`, and the table in README.md");
 }

@@ -52,5 +52,6 @@ mod stopped;
 #[cfg(target_os = "linux")]
 mod stuck;
 mod support;
+mod typed_paths;
 mod verify;
 mod version;

@@ -16,7 +16,8 @@ fn every_command_has_a_page_with_its_examples() {
     }
     for name in names {
         let page = String::from_utf8(place.read(&format!("pages/{name}"))).expect("text");
-        assert!(page.contains("\n.SH \"EXAMPLES\"\n.nf\n  mnem\\-store "), "{name}: {page}");
+        let examples = "\n.SH \"EXAMPLES\"\n.nf\n  mnem\\-store ";
+        assert!(page.contains(examples), "{name}: add examples to the help of the command: {page}");
         assert!(page.contains("\\fB\\-\\-store\\fR"), "{name}: {page}");
         assert_eq!(page.matches(".TH ").count(), 1, "{name}");
         let words: Vec<&str> = name.trim_end_matches(".1").split('-').skip(2).collect();

@@ -17,8 +17,8 @@ pub struct CompactReport {
     pub before_bytes: u64,
     /// Their size now, in bytes.
     pub after_bytes: u64,
-    /// Of `after_bytes`, the bytes of unused files that the store keeps for other readers a little longer. To return
-    /// them, call it again later.
+    /// Of `after_bytes`, the bytes of unused files that the store keeps for other readers a little longer. Compact it
+    /// again later to free them.
     pub pending_bytes: u64,
     /// The reason, if there was nothing to do.
     #[serde(skip)]
@@ -53,8 +53,9 @@ pub struct CompactReport {
 /// ```
 ///
 /// # Errors
-/// As [`OpenOptions::open`]; then [`StoreError::Backend`], [`StoreError::Damaged`]: the content is unchanged. Also if
-/// the path leads elsewhere at the end, as for [`Place::check`](crate::Place::check).
+/// - As [`OpenOptions::open`].
+/// - [`StoreError::Backend`], [`StoreError::Damaged`]: the content is unchanged.
+/// - As [`Place::check`](crate::Place::check), at the end, if the path no longer leads to the store.
 pub fn compact_at(at: impl Into<Location>, options: &OpenOptions) -> Result<CompactReport, StoreError> {
     let at = at.into();
     let before = file_bytes(&at);

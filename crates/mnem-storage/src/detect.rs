@@ -135,10 +135,11 @@ pub(crate) fn lacking(drivers: &[&'static dyn Driver]) -> impl Iterator<Item = &
 
 /// The error for an operation that needs a backend which this build lacks.
 pub(crate) fn lacks(backend: &Backend, operation: &str) -> StoreError {
-    StoreError::Unsupported {
-        operation: operation.to_owned(),
-        reason: format!("mnem-storage was compiled without its feature `{}`", backend.name),
-    }
+    StoreError::Unsupported { operation: operation.to_owned(), reason: without_feature(backend) }
+}
+
+pub(crate) fn without_feature(backend: &Backend) -> String {
+    format!("mnem-storage was compiled without its feature `{}`", backend.name)
 }
 
 /// Whether the place is a URL that only this backend opens.

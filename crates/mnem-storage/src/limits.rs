@@ -59,17 +59,18 @@ pub(crate) const COLLECT_BATCH_BLOCKS_MIN: usize = 64;
 /// The most blocks that a collection removes in one durable call.
 pub(crate) const COLLECT_BATCH_BLOCKS_MAX: usize = 8192;
 
-/// The blocks of a part that a collection sweeps at least in one durable call. Their last CID is remembered.
+/// The blocks of a part of the listing. A collection sweeps at least one part in a durable call, and remembers the last
+/// CID of each.
 pub(crate) const COLLECT_PART_BLOCKS: usize = 256;
 
 /// The most blocks that a collection sweeps in one durable call, dead or not.
 pub(crate) const COLLECT_SWEEP_BLOCKS_MAX: usize = 65_536;
 
-/// Blocks that wait to be followed in a collection, as a rule: 18 MiB of their CIDs.
+/// The most blocks that wait to be followed in a collection, unless single blocks have very many links: 18 MiB of CIDs.
 pub(crate) const COLLECT_WAITING_BLOCKS_MAX: usize = 1 << 19;
 
-/// The most blocks that a copy has written and knows by name, to tell them from those that the target held. Each takes
-/// about 100 bytes.
+/// The most CIDs of written blocks that a copy remembers, to tell them from blocks that the target held before. Each
+/// takes about 100 bytes.
 pub(crate) const COPY_WRITTEN_KNOWN_MAX: usize = 10_000;
 
 /// The most passes of a copy whose source is collected meanwhile.
@@ -81,5 +82,5 @@ pub(crate) const RAW_LOST_MAX: usize = 10_000;
 /// The most CIDs of heads from raw pages that a salvage remembers: about 10 MiB.
 pub(crate) const RAW_HEADS_MAX: usize = 100_000;
 
-/// How often a listing may break off before the rest comes from a scan of the raw files, if there is one.
+/// How often a listing may break off before the rest comes from a scan of the raw files, if the backend has one.
 pub(crate) const RAW_LISTING_BREAKS_MAX: usize = 16;

@@ -10,7 +10,7 @@ use mnem_store_traits::{
 use crate::{
     DRIVERS,
     denied::is_denied,
-    detect::{Found, enclosing, is_empty_folder, lacking, lacks, look, not_a_store},
+    detect::{Found, enclosing, is_empty_folder, lacking, lacks, look, not_a_store, without_feature},
     drivers::{BACKENDS, Backend},
 };
 
@@ -376,11 +376,13 @@ fn refuse_without_folder(at: &Location, path: &Path) -> Result<(), StoreError> {
 
 /// The error for a new store whose path selects a backend that this build lacks.
 fn lacks_for_new(backend: &Backend, at: &Location) -> StoreError {
-    let what = format!(
-        "creating a {} store at {at} (selected by the path; give another path or name the backend)",
-        backend.name
-    );
-    lacks(backend, &what)
+    StoreError::Unsupported {
+        operation: format!("creating a {} store at {at}", backend.name),
+        reason: format!(
+            "{}, which the path selects; enable it, give another path or name another backend",
+            without_feature(backend)
+        ),
+    }
 }
 
 fn invalid(reason: String) -> StoreError {

@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(pace.limit(), 192 * MIB, "memory bounds it");
     }
 
-    /// So takes a delete in a bucket.
+    /// A delete in a bucket takes time like this.
     #[test]
     fn calls_grow_if_only_their_number_takes_time() {
         let pace = Pace::new(64, 64, 8192);
@@ -103,7 +103,7 @@ mod tests {
             pace.learn(pace.limit(), took(pace.limit()));
             assert_eq!(pace.limit(), expected);
         }
-        // A slow line is no fixed cost: it is found out once, and the calls stay small.
+        // A slow line is not a fixed cost: after one larger call, the calls stay small.
         let pace = Pace::new(64, 64, 8192);
         let took = |size: u64| Duration::from_millis(size * 15);
         let limits = [(); 6].map(|()| {

@@ -41,7 +41,7 @@ pub(crate) trait Sink {
         true
     }
 
-    /// Whether a listing that broke off is worth going on with.
+    /// Whether to continue a listing that broke off.
     fn is_worth_listing(&self) -> bool {
         true
     }
@@ -70,7 +70,7 @@ pub(crate) fn heads<S: Sink>(store: &dyn Store, sink: &mut S) -> Result<Option<V
     }
 }
 
-/// Reads the blocks that the store lists, but those in `seen`.
+/// Reads the blocks that the store lists, except those in `seen`.
 pub(crate) fn listed<S: Sink>(store: &dyn Store, seen: HashSet<Cid>, sink: &mut S) -> Result<(), S::Ended> {
     let listing = match store.cids() {
         Ok(listing) => listing,
@@ -98,7 +98,7 @@ pub(crate) fn listed<S: Sink>(store: &dyn Store, seen: HashSet<Cid>, sink: &mut 
     Ok(())
 }
 
-/// Reads the blocks that the roots reach, but those in `seen`, and adds them there, present or not.
+/// Reads the blocks that the roots reach, except those in `seen`, and adds their CIDs to `seen`, present or not.
 pub(crate) fn follow<S: Sink>(
     store: &dyn Store,
     roots: &[Cid],

@@ -101,7 +101,8 @@ fn a_path_that_asks_for_what_the_build_lacks_says_so_and_what_else_to_do() {
         let error = open_or_init(&path).unwrap_err();
         assert!(is_missing_feature(&error, backend), "{error}");
         let text = error.to_string();
-        assert!(text.contains("selected by the path; give another path or name the backend"), "{text}");
+        let advice = "which the path selects; enable it, give another path or name another backend";
+        assert!(text.contains(advice), "{text}");
         assert!(!path.exists());
     }
 }

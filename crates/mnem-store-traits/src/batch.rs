@@ -112,12 +112,12 @@ impl HeadChange {
         new
     }
 
-    /// Refuses a change without a new head, and heads that are no CIDs in multiformats. [`WriteBatch::check`] and
-    /// [`apply`](Self::apply) do the same.
+    /// Refuses a change without a new head, and heads that are not valid CIDs in multiformats. [`WriteBatch::check`]
+    /// and [`apply`](Self::apply) do the same.
     ///
     /// # Errors
-    /// [`StoreError::InvalidArgument`]: the set of new heads is empty, or one has a codec or a hash function of more than
-    /// 63 bits.
+    /// [`StoreError::InvalidArgument`]: the set of new heads is empty, or one has a codec or a hash function of more
+    /// than 63 bits.
     pub fn check(&self) -> Result<(), StoreError> {
         let operation = match self {
             Self::Update { .. } => "update heads",
@@ -132,7 +132,7 @@ impl HeadChange {
 
     /// The heads after this change, given the heads before it. No other code computes heads.
     ///
-    /// With `n` heads and `k` ids in the change, the cost is O((n + k) log(n + k)).
+    /// With `n` heads and `k` CIDs in the change, the cost is O((n + k) log(n + k)).
     ///
     /// # Errors
     /// - [`StoreError::InvalidArgument`]: as [`check`](Self::check).

@@ -80,9 +80,10 @@ impl Swept {
 ///   `identity_is_not_synthesised`.
 /// - An I/O error is an error, never an absence and never an earlier answer. Absence is `Ok(None)` or `Ok(false)`.
 ///   Laws: `absent_is_none`, `failed_read_is_an_error_and_no_absence`, `failed_read_is_no_old_answer`.
-/// - `Ok` means durable, unless [`capabilities`](Self::capabilities) says less: because the store was opened that way
-///   by name, or cannot do better by its nature. A write that joins a sync in progress is not durable by that sync.
-///   Laws: `acknowledged_blocks_survive_reopen`, `write_beside_a_waiting_sync_is_durable`.
+/// - `Ok` means durable, unless [`capabilities`](Self::capabilities) claims less: because the caller asked for less
+///   when opening the store, or because the store by its nature cannot offer more. A sync that began before a write
+///   does not make that write durable. Laws: `acknowledged_blocks_survive_reopen`,
+///   `write_beside_a_waiting_sync_is_durable`.
 /// - No reader waits for a sync, an iterator or a callback of a writer. Laws: `readers_do_not_wait_for_a_sync`,
 ///   `reader_does_not_wait_for_a_batch`.
 /// - After a failed sync, the handle refuses writes with [`StoreError::Poisoned`] until the store is reopened; reads go
@@ -129,8 +130,8 @@ pub trait Blockstore: Send + Sync + Debug {
     /// # Errors
     /// - [`StoreError::CidMismatch`], [`StoreError::UnsupportedHash`], [`StoreError::BlockTooLarge`]: nothing was
     ///   stored; a retry cannot help.
-    /// - [`StoreError::InvalidArgument`]: the CID has a codec or a hash function of more than 63 bits, which multiformats
-    ///   do not allow; nothing was stored. Law: `every_write_refuses_what_is_no_cid`.
+    /// - [`StoreError::InvalidArgument`]: the CID has a codec or a hash function of more than 63 bits, which
+    ///   multiformats do not allow; nothing was stored. Law: `every_write_refuses_what_is_no_cid`.
     /// - [`StoreError::Backend`]: [`StoreError::outcome`] says whether the block may be there. Putting it again is
     ///   always safe.
     /// - [`StoreError::Poisoned`], [`StoreError::ReadOnly`], [`StoreError::Closed`]: nothing was stored.
@@ -300,8 +301,8 @@ pub trait Blockstore: Send + Sync + Debug {
         Ok(())
     }
 
-    /// Whether the store holds each of these blocks: one answer for each index of `cids`, in that order. A CID may occur
-    /// more than once.
+    /// Whether the store holds each of these blocks: one answer for each index of `cids`, in that order. A CID may
+    /// occur more than once.
     ///
     /// # Contract
     /// - Each answer is one that [`has`](Self::has) could have given for its CID during the call: a block that is
@@ -348,13 +349,13 @@ pub trait Blockstore: Send + Sync + Debug {
         Ok(())
     }
 
-    /// Removes the dead blocks of one part of the store, in a single pass and one durable call. The part consists of the
-    /// blocks that [`cids`](Self::cids) lists after `after`, or from the first, up to and including `up_to`, or to the
-    /// last. `is_dead` decides about each of them.
+    /// Removes the dead blocks of one part of the store, in a single pass and one durable call. The part consists of
+    /// the blocks that [`cids`](Self::cids) lists after `after`, or from the first, up to and including `up_to`, or to
+    /// the last. `is_dead` decides about each of them.
     ///
-    /// `None` means that the store has no such pass: nothing was removed, and `is_dead` was not called. Then list the
-    /// blocks, and remove them with [`delete_many`](Self::delete_many). [Deleting](Self::delete) is for garbage
-    /// collection.
+    /// `None` means that the store has no such pass: nothing was removed, and `is_dead` was not called. In that case,
+    /// list the blocks, and remove them with [`delete_many`](Self::delete_many). [Deleting](Self::delete) is for
+    /// garbage collection.
     ///
     /// # Caller's promise
     /// `is_dead` does not use the store, which may hold its locks. Callers bound the number of blocks in the part: the
@@ -391,8 +392,8 @@ pub trait Blockstore: Send + Sync + Debug {
     /// The promises of this store beyond the minimum.
     ///
     /// # Contract
-    /// - A claim holds. What is not claimed is refused visibly or is not promised. The value is constant for the life
-    ///   of the handle. Law: `capabilities_are_at_least_the_weakest`.
+    /// - A claim holds. A capability that is not claimed is either refused visibly or not promised. The value is
+    ///   constant for the life of the handle. Law: `capabilities_are_at_least_the_weakest`.
     ///
     /// # For implementers
     /// The default claims the least. See [`Capabilities`].

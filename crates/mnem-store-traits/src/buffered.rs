@@ -200,7 +200,7 @@ impl<S: Store> Buffered<S> {
         *self.staged.write().unwrap_or_else(|e| e.into_inner()) = Staged::default();
     }
 
-    // Every change of `Staged` is complete before anything can panic, so a poisoned lock is read through.
+    // Every change of `Staged` is complete before anything can panic, so a poisoned lock can be used.
     fn read(&self, operation: &'static str) -> Result<RwLockReadGuard<'_, Staged>, StoreError> {
         let staged = self.staged.read().unwrap_or_else(|e| e.into_inner());
         if staged.closed { Err(StoreError::Closed { backend: BACKEND, operation }) } else { Ok(staged) }
@@ -229,8 +229,8 @@ impl<S: Store> Buffered<S> {
         Ok(Some(block.data))
     }
 
-    /// Looks for blocks among the staged ones, which get the answer `if_staged`, then for all others in the store below,
-    /// in one request. A block that lands in between is found there.
+    /// Looks for blocks among the staged ones, which get the answer `if_staged`, then for all others in the store
+    /// below, in one request. A block that lands in between is found there.
     fn look_for(&self, cids: &[Cid], operation: &'static str, if_staged: bool) -> Result<Vec<bool>, StoreError> {
         let mut answers = vec![if_staged; cids.len()];
         let below: Vec<usize> = {

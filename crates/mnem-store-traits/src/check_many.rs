@@ -11,7 +11,7 @@ use cid::Cid;
 
 use crate::{StoreError, check, limits::PARALLEL_BYTES_MIN};
 
-/// What a block counts besides its bytes: looking at its CID and setting up its hash.
+/// The cost of a block besides its bytes: parsing its CID and setting up its hash.
 const BLOCK_BYTES_EXTRA: usize = 128;
 
 /// A block to be checked.
@@ -53,7 +53,7 @@ pub(crate) fn check_many<B: Block>(blocks: &[B], block_bytes_max: u64) -> Result
         shares.first().map_or(Ok(()), |own| check(own))?;
         begun.into_iter().try_for_each(|share| match share {
             Ok(thread) => joined(thread),
-            // No thread was to be had.
+            // No thread could be started.
             Err(share) => check(share),
         })
     })
@@ -88,7 +88,7 @@ fn joined(thread: ScopedJoinHandle<'_, Result<(), StoreError>>) -> Result<(), St
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// Threads that can run at once. Asked for once: the answer takes reading files.
+/// Threads that can run at once. Determined only once, because it reads files.
 fn cores() -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
     *CORES.get_or_init(|| thread::available_parallelism().map_or(1, NonZero::get))

@@ -79,7 +79,7 @@ impl DagCborError {
     }
 }
 
-/// `name`: what the decoder was at.
+/// `name`: the item that the decoder was reading.
 fn unexpected(name: &str, found: u8) -> DagCborError {
     match (name, found) {
         ("map key", _) => DagCborError::KeyNotText,

@@ -123,7 +123,7 @@ impl fmt::Display for Component {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The bytes do not hash to the CID under which they were handed in. Nothing was stored.
+    /// The bytes do not hash to the CID under which they were put. Nothing was stored.
     #[error("bytes do not match the CID {cid}: they hash to {actual}")]
     CidMismatch {
         /// The CID the caller named.
@@ -274,7 +274,7 @@ pub enum StoreError {
     },
 }
 
-/// Whether the medium failed in a way that says nothing about a retry.
+/// Whether the failure is temporary, so that a retry may succeed.
 fn is_passing(cause: &Cause) -> bool {
     use std::io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
     let kind = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);

@@ -86,7 +86,7 @@ impl FetchAhead {
         self.fill_request(cid, next);
         match self.send(store) {
             Some(data) => Ok(data),
-            // No answer, or an error of this block or another: it has its own.
+            // There was no answer, or the error of some block: this block alone gives its own answer.
             None => store.get(cid),
         }
     }
@@ -108,7 +108,7 @@ impl FetchAhead {
         };
         self.request.clear();
         self.request.push(*cid);
-        // Where one was read already, so were those after it.
+        // If one was read already, so were those after it.
         self.request.extend(next.take_while(|cid| !self.fetched.contains_key(&key(cid))).take(room.saturating_sub(1)));
     }
 

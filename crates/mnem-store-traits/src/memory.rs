@@ -78,7 +78,7 @@ impl MemoryStore {
     }
 
     // A panic while the lock is held cannot leave the content half changed (each change is a single map operation after
-    // all checks), so a poisoned lock is read through.
+    // all checks), so a poisoned lock can be used.
     fn read(&self, operation: &'static str) -> Result<RwLockReadGuard<'_, Content>, StoreError> {
         let content = self.content.read().unwrap_or_else(|e| e.into_inner());
         self.check_open(operation).map(|()| content)

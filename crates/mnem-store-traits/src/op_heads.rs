@@ -52,7 +52,7 @@ pub trait OpHeadsStore: Send + Sync + Debug {
     ///
     /// # Contract
     /// - `new` stays if it is named in `supersedes`. Law: `new_head_named_in_supersedes_stays`.
-    /// - Ids in `supersedes` that are not heads are ignored. Law: `unknown_superseded_ids_are_ignored`.
+    /// - CIDs in `supersedes` that are not heads are ignored. Law: `unknown_superseded_ids_are_ignored`.
     /// - A head that was superseded may come back. Law: `superseded_head_may_come_back`.
     /// - Whole CIDs are compared: a head with the same digest under another codec is another head. Law:
     ///   `heads_are_whole_cids`.

@@ -77,8 +77,8 @@ pub trait Store: Blockstore + OpHeadsStore {
     /// The default checks, calls `put_many`, looks up the required blocks, then calls `update` or `swap`. That is right
     /// for a backend whose calls are durable one by one, and that shows a block only once it is durable. Override it if
     /// blocks and heads fit into one transaction, or if the lookup and the head change can be one step: between the
-    /// two, another caller may delete a required block. For several new heads, the default calls `update` or
-    /// `swap` once for each. Override it if a crash may come between two of these calls, or if you claim `atomic_heads`.
+    /// two, another caller may delete a required block. For several new heads, the default calls `update` or `swap`
+    /// once for each. Override it if a crash may come between two of these calls, or if you claim `atomic_heads`.
     fn commit(&self, batch: &WriteBatch) -> Result<(), StoreError> {
         commit_in_steps(self, batch)
     }
@@ -134,8 +134,7 @@ pub trait Store: Blockstore + OpHeadsStore {
 fn commit_in_steps<S: Store + ?Sized>(store: &S, batch: &WriteBatch) -> Result<(), StoreError> {
     let block_bytes_max = store.capabilities().block_bytes_max;
     batch.check(block_bytes_max)?;
-    // Whatever can be checked goes through the one batched call there is; only what nobody can check must go one by
-    // one.
+    // Blocks that can be checked go through the batched call. The others must be put one by one.
     let (checkable, uncheckable): (Vec<_>, Vec<_>) = batch.puts().iter().partition(|put| check::is_checkable(&put.cid));
     if !checkable.is_empty() {
         store.put_many(&mut checkable.into_iter().map(|put| Ok((put.cid, put.data.clone()))))?;
@@ -160,7 +159,7 @@ fn change_heads_in_steps<S: Store + ?Sized>(store: &S, change: &HeadChange) -> R
         HeadChange::Update { new, supersedes } => {
             let Some((last, others)) = new.split_last() else { return Ok(()) };
             others.iter().try_for_each(|new| store.update(new, &[]))?;
-            // A new head that is superseded too stays, also one that came by a call before.
+            // A new head stays even if it is among the superseded ones, also if an earlier call added it.
             let others: HashSet<&Cid> = others.iter().collect();
             let supersedes: Vec<Cid> = supersedes.iter().copied().filter(|cid| !others.contains(cid)).collect();
             store.update(last, &supersedes)

@@ -118,9 +118,10 @@ impl Derive {
 /// Memory: a copy of the vectors, 40 bytes per node, and 16 bytes per edge besides the edges themselves.
 ///
 /// # The order of neighbours
-/// The order involves no rounding. Sums in 32 bits come first, with a bound of their error. If they leave open which
-/// nodes are among the `k` nearest, sums in 64 bits decide, and after these exact integers. So all finite numbers are
-/// accepted, from subnormal ones to the largest, and multiplying all vectors by a power of two changes no neighbour.
+/// The order involves no rounding. Sums in 32 bits come first, with a bound of their error. If they cannot decide which
+/// nodes are among the `k` nearest, sums in 64 bits decide, and if these cannot, exact integers do.
+/// So all finite numbers are accepted, from subnormal ones to the largest, and multiplying all vectors by a
+/// power of two changes no neighbour.
 ///
 /// The published crate orders by rounded weights: see [`Order::AsPublished`]. Both agree unless two candidates are so
 /// close that rounding decides, or squares overflow or underflow in 32 bits.
@@ -137,7 +138,7 @@ impl Derive {
 ///
 /// If 32 bits cannot hold the terms, wider arithmetic computes the weight:
 /// - A dot product that is not finite in lanes is the true one, rounded once, or the largest finite number of its sign.
-///   So is one below 2^-60 of vectors whose largest numbers have a product below 2^-83.
+///   The same holds for a dot product below 2^-60, if the product of the vectors' largest numbers is below 2^-83.
 /// - An L2 weight whose sum of squares is infinite comes from sums in 64 bits.
 ///
 /// # Errors

@@ -224,9 +224,11 @@ fn export(
 fn no_heads(store: &Path) -> Failure {
     Failure::Refused {
         message: format!("{} has no heads: the archive would be empty", store.display()),
-        hint: "run `mnem-store heads update CID` to set a head, give --root CID to export what a block reaches, or \
-               give --allow-empty to write an empty archive"
-            .into(),
+        hint: format!(
+            "run `mnem-store heads update CID --store {}` to set a head, give --root CID to export what a block \
+             reaches, or give --allow-empty to write an empty archive",
+            quoted(store)
+        ),
     }
 }
 

@@ -83,7 +83,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         if context.is_shared() {
             return Err(Failure::Usage {
                 message: "gc needs exclusive access, so --sharing cannot be used".into(),
-                hint: "omit --sharing".into(),
+                hint: "omit --sharing, or give --dry-run".into(),
             });
         }
         let store = context.open_exclusive()?;

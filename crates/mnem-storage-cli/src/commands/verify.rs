@@ -71,7 +71,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
         Ok(report) => report,
         Err(VerifyError::Stopped(report)) => {
             let mut out = context.out();
-            unless_closed(tell_faults(&mut out, &report).and_then(|()| out.finish()))?;
+            unless_closed(tell_each(context, &mut out, &report.faults).and_then(|()| out.finish()))?;
             return Err(interrupted(&stop, &report));
         }
         Err(VerifyError::Store(error)) => return Err(error.into_inner().into()),
@@ -128,16 +128,25 @@ fn advise(context: &Context, path: &Path, report: &VerifyReport) {
             quoted(path)
         ));
     }
-    if found(&[FaultKind::Corrupt]) || found(&[FaultKind::Unreadable]) && !in_bucket() {
-        context.remark("to repair a damaged block, run `mnem-store rm CID`, then import an archive that holds it");
+    let store = quoted(path);
+    // If the listing fails too, the block's folder or page is damaged, and `rm` fails like a read.
+    let is_of_a_block = found(&[FaultKind::Unreadable]) && !found(&[FaultKind::Listing]) && !in_bucket();
+    if found(&[FaultKind::Corrupt]) || is_of_a_block {
+        context.remark(format_args!(
+            "to repair a damaged block, run `mnem-store rm CID --store {store}` (with --force if it is a head), \
+             then import an archive that holds it"
+        ));
     }
     if found(&[FaultKind::MissingHead, FaultKind::MissingLink]) {
-        context.remark("to restore missing blocks, import an archive that holds them");
+        context.remark(format_args!(
+            "to restore missing blocks, run `mnem-store import FILE --store {store}` with an archive that holds them"
+        ));
     }
     if found(&[FaultKind::KnnIndex]) {
-        context.remark(
-            "to repair a damaged index, run `mnem-store knn rm CID`, then rebuild it with `mnem-store knn build`",
-        );
+        context.remark(format_args!(
+            "to repair a damaged index, run `mnem-store knn rm CID --store {store}`, \
+             then rebuild it with `mnem-store knn build`"
+        ));
     }
 }
 
@@ -152,22 +161,20 @@ fn recover(context: &Context) -> Result<()> {
 
 fn tell(context: &Context, report: &VerifyReport) -> Result<()> {
     let mut out = context.out();
-    tell_faults(&mut out, report)?;
-    summary(&mut out, report)?;
+    tell_each(context, &mut out, &report.faults)?;
+    summary(context, &mut out, report)?;
     out.finish()
 }
 
-fn tell_faults(out: &mut Out, report: &VerifyReport) -> Result<()> {
-    tell_each(out, &report.faults)
-}
-
 /// Prints a line for each fault. It has the CID of the block or index, unless the problem names it.
-pub(crate) fn tell_each(out: &mut Out, faults: &[Fault]) -> Result<()> {
+pub(crate) fn tell_each(context: &Context, out: &mut Out, faults: &[Fault]) -> Result<()> {
     for fault in faults {
+        let mut fault = fault.clone();
+        fault.what = context.as_typed(fault.what);
         let named = fault.cid.map(|cid| cid.to_string()).filter(|cid| !fault.what.contains(cid));
         let cid = named.map_or_else(String::new, |cid| format!("{cid}: "));
-        let line = format_args!("{}: {cid}{}", name(fault), fault.what);
-        out.answer_with(Printable(line), || FaultLine { r#type: "fault", fault })?;
+        let line = format_args!("{}: {cid}{}", name(&fault), fault.what);
+        out.answer_with(Printable(line), || FaultLine { r#type: "fault", fault: &fault })?;
     }
     Ok(())
 }
@@ -192,7 +199,7 @@ fn indexes(count: u64) -> String {
     counted_as(count, "index", "indexes")
 }
 
-fn summary(out: &mut Out, report: &VerifyReport) -> Result<()> {
+fn summary(context: &Context, out: &mut Out, report: &VerifyReport) -> Result<()> {
     let mut text = format!(
         "{} in {} ({})",
         counted(report.fault_count, "fault"),
@@ -231,6 +238,11 @@ fn summary(out: &mut Out, report: &VerifyReport) -> Result<()> {
     if let Some(fields) = report.as_object_mut() {
         // Each fault has a line of its own.
         fields.remove("faults");
+        if let Some(Value::Array(strays)) = fields.get_mut("foreign") {
+            for stray in strays {
+                *stray = stray.as_str().map(|path| context.as_typed(path.to_owned())).into();
+            }
+        }
     }
     out.summary(text, SummaryLine { r#type: "summary", report })
 }

@@ -7,6 +7,7 @@ use crate::{
     cid_short,
     context::Context,
     error::{Exit, Failure, Result},
+    hints::quoted,
     left_out::tell_opaque,
     output::unless_closed,
 };
@@ -68,10 +69,14 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<Exit> {
 fn heads(context: &Context, store: &dyn Store) -> Result<Vec<Cid>> {
     let heads = store.heads()?;
     if heads.is_empty() {
+        let path = context.path()?;
         return Err(Failure::Refused {
-            message: format!("{} has no heads to walk from", context.path()?.display()),
-            hint: "run `mnem-store walk CID` to walk from a block, or `mnem-store heads update CID` to set a head"
-                .into(),
+            message: format!("{} has no heads to walk from", path.display()),
+            hint: format!(
+                "run `mnem-store walk CID --store {0}` to walk from a block, \
+                 or `mnem-store heads update CID --store {0}` to set a head",
+                quoted(&path)
+            ),
         });
     }
     Ok(heads)

@@ -69,12 +69,12 @@ fn for_malformed(error: &CarError) -> String {
         // Do not advise cutting the zeros off: the header of a CARv2 may count them.
         CarFault::Padding { .. } => "give `--allow-padding` to accept the zeros".into(),
         CarFault::Trailing { .. } => format!(
-            "if the trailing data does not belong there, cut it off with `head -c {offset}`; \
+            "if the trailing data does not belong there, cut it off: `head -c {offset} FILE > NEW.car`; \
              otherwise get the archive from its source again"
         ),
         CarFault::Uncovered { data_offset, .. } => format!(
             "the header may belong to a shorter archive: get the archive from its source again, \
-             or fix it with the tool that wrote it; `tail -c +{}` extracts the blocks",
+             or fix it with the tool that wrote it; `tail -c +{} FILE > NEW.car` extracts the CARv1 inside",
             data_offset + 1
         ),
         CarFault::IndexPastData { .. } => {

@@ -72,6 +72,7 @@ fn for_kind(kind: io::ErrorKind) -> &'static str {
             "check the limit of the shell with `ulimit -f` and the file system with `df -T` (FAT allows 4 GiB); \
              raise the limit or give another path, then run the same command again"
         }
+        ErrorKind::AlreadyExists => "give another path: there is something else at this one",
         ErrorKind::TooManyLinks => {
             "give a path on another file system: this one allows no more folders or links there (`df -T` shows its type)"
         }

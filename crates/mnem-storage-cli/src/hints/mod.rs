@@ -15,7 +15,10 @@ use self::{
     io::for_io,
     stores::{for_missing_root, for_store, for_target},
 };
-use crate::{context::Context, error::Failure};
+use crate::{
+    context::{Context, is_archive_name},
+    error::Failure,
+};
 
 /// A path quoted for a shell. Paths with control characters or invalid UTF-8 use `$'...'`, which bash, zsh and newer
 /// shells read.
@@ -62,7 +65,7 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
         Failure::Ambiguous { cids, count, .. } => {
             let cids: Vec<String> = cids.iter().map(ToString::to_string).collect();
             let more = if *count > cids.len() as u64 { ", ..." } else { "" };
-            format!("give more characters: {}{more}", cids.join(", "))
+            format!("give more characters to select one of {}{more}", cids.join(", "))
         }
         Failure::NoSuchIndex { store, .. } => {
             format!("run `mnem-store knn list --store {}` to list the indexes", quoted(store))
@@ -76,15 +79,22 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
             "nothing was stored; encode it as DAG-CBOR, or omit `--codec` to store the bytes as raw".to_owned()
         }
         Failure::Import { source, max_block, typed, .. } => for_import(source, *max_block, typed, &store()),
-        Failure::Copy { from, source: CopyError::Source(error), .. } if error.kind() == ErrorKind::NotAStore => {
+        Failure::Copy { from, to, salvages, source: CopyError::Source(error), .. }
+            if error.kind() == ErrorKind::NotAStore =>
+        {
             let order = "check the path of the source; the source comes first: `mnem-store copy FROM TO`";
-            if from.exists() {
-                format!(
+            if from.is_file() && is_archive_name(from) {
+                let (from, to) = (quoted(from), quoted(to));
+                return format!("run `mnem-store import {from} --store {to}` to read an archive");
+            }
+            match (from.exists(), salvages) {
+                (false, _) => order.to_owned(),
+                (true, true) => format!("{order}; if a store was here, restore it from a backup"),
+                (true, false) => format!(
                     "{order}; if the start of the store is damaged, restore it from a backup, \
-                     or try `mnem-store copy --salvage`"
-                )
-            } else {
-                order.to_owned()
+                     or try `mnem-store copy --salvage {} NEW`",
+                    quoted(from)
+                ),
             }
         }
         Failure::Copy { from, source: CopyError::Source(error), .. } => match &**error {
@@ -97,7 +107,9 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
             StoreError::MissingBlock { cid, .. } => for_missing_root(cid, &quoted(from)),
             error => for_store(error, &quoted(from)),
         },
-        Failure::Copy { from, to, merges, source: CopyError::Target(error) } => for_target(error, from, to, *merges),
+        Failure::Copy { from, to, merges, source: CopyError::Target(error), .. } => {
+            for_target(error, from, to, *merges)
+        }
         Failure::Copy { to, source: CopyError::Differs { .. }, .. } => stores::in_doubt(&quoted(to)),
         Failure::Copy { from, to, source: CopyError::Opaque { .. }, .. } => format!(
             "give --opaque-leaves to copy such blocks without the blocks that they link to, \

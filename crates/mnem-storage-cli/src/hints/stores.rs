@@ -108,8 +108,9 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
         }
         StoreError::Unsupported { reason, .. } => match missing_feature(reason) {
             Some(feature) => format!(
-                "build the program with `--features {feature}`; \
-                 `mnem-store --version` lists the backends of this build"
+                "run `cargo install {0} --features {feature}` to install the program with it, \
+                 or in a checkout `cargo install --path crates/{0} --features {feature}`",
+                env!("CARGO_PKG_NAME")
             ),
             None => "run `mnem-store --version` to list the backends of this build".to_owned(),
         },
@@ -225,7 +226,11 @@ fn for_nothing_at(location: &Location, typed: &str) -> String {
     match location.scheme() {
         Some(scheme) if schemes.iter().any(|known| **known == scheme) => format!("check the URL; {}", init(typed)),
         _ if schemes.is_empty() => {
-            "give a path: the backends of this build open no URL (`mnem-store --version` lists them)".to_owned()
+            format!(
+                "give a path: the backends of this build open no URL; \
+                 `cargo install {} --features {BUCKET}` installs the program with one that does",
+                env!("CARGO_PKG_NAME")
+            )
         }
         _ => "give a path, or a URL that `mnem-store init --help` lists".to_owned(),
     }
@@ -249,9 +254,13 @@ fn for_nothing_there(store: &Path, typed: &str) -> String {
         return format!("omit the trailing slash, the store is a file: {}", quoted(&found));
     }
     if found.symlink_metadata().is_ok() && !is_empty_folder {
-        return "give the path of a store, or a path that does not exist yet for a new one; \
-                if a store was here, restore it from a backup, or try `mnem-store copy --salvage`"
-            .to_owned();
+        return format!(
+            "give the path of a store, or a path that does not exist yet for a new one; \
+             if a store was here, restore it from a backup, or try `mnem-store copy --salvage {typed} NEW`"
+        );
+    }
+    if let Some(file) = found.ancestors().skip(1).find(|path| path.is_file()) {
+        return format!("check the path: {} is a file, not a folder", quoted(file));
     }
     let init = init(typed);
     match missing_folder(&found) {

@@ -190,12 +190,12 @@ pub fn import(
     Ok(report)
 }
 
-/// As [`import`], into a store whose driver [adopts](crate::driver::Driver::adopts) archives: the blocks are stored in the order of
-/// the archive, as its sections.
+/// As [`import`], into a store whose driver [adopts](crate::driver::Driver::adopts) archives: the blocks are stored in
+/// the order of the archive, as its sections.
 ///
 /// This takes less time and memory than an import. Reading the blocks in the order of the archive later reads the files
 /// of the store from one end to the other. The blocks go into durable commits of up to 32 MiB, without repetitions and
-/// without what the store holds. Verdicts, report and what a failure leaves are those of an import.
+/// without what the store holds. Checks, errors, the report and the state after a failure are those of an import.
 ///
 /// ```
 /// # #[cfg(feature = "carlog")] {

@@ -303,7 +303,7 @@ impl Lander<'_> {
     }
 }
 
-/// Which of the blocks the store holds, with one question. If the hash function of one cannot be computed, compares the
+/// Which of the blocks the store holds, with one request. If the hash function of one cannot be computed, compares the
 /// bytes too.
 fn are_present(store: &dyn Store, blocks: &[(Cid, Bytes)]) -> Result<Vec<bool>, StoreError> {
     let cids: Vec<Cid> = blocks.iter().map(|(cid, _)| *cid).collect();

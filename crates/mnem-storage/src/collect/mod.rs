@@ -310,7 +310,7 @@ fn run(
     roots.sort_unstable();
     let allowed = Allowed { opaque: options.opaque_leaves, missing: options.allow_missing };
     Marking::new(store, &roots, allowed, &mut marks, report).run(progress)?;
-    // Without a dead block, a closed file stays as it is. The pass that only counts reads the listing again.
+    // Without dead blocks, nothing may be written. Then, and in a dry run, `sweep::sweep` only counts.
     let sweeps = !options.dry_run && marks.has_dead();
     let swept = sweeps && parts::sweep(store, &marks, &parts, tuning.sweep_blocks_max, report, progress)?;
     if !swept {

@@ -11,7 +11,7 @@ use crate::{
     progress::{Cancelled, OnProgress},
 };
 
-/// Parts of blocks of which none is dead, at most, that one call looks at.
+/// The most parts without dead blocks that one call covers.
 const CLEAN_PARTS: u64 = 16;
 
 /// The parts of a listing, each of the same number of blocks.
@@ -71,7 +71,8 @@ pub(super) fn sweep(
             let began = Instant::now();
             let swept = store.sweep(after.as_ref(), up_to, &mut |cid| marks.is_dead(cid))?;
             let Some(swept) = swept else { return Ok(false) };
-            // On a full disk, the next run must get further: it may grow only if it frees space.
+            // After many clean parts, the first call that removes blocks would be large, and on a full disk it would
+            // fail in every run. So calls grow beyond a few parts only if they free space.
             if swept.removed > 0 || pace.limit() < part_blocks * CLEAN_PARTS {
                 pace.learn(swept.blocks, began.elapsed());
             }

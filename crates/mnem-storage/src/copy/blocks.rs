@@ -22,9 +22,9 @@ pub(super) struct Writer<'a> {
     compare: bool,
     /// Whether one write makes durable every block that the target listed before.
     covers: bool,
-    /// Whether the target is known to have listed no block when the copy began. Then it is not asked whether it holds one: over a
-    /// network, each answer that a block is absent takes a request. A block that another caller writes meanwhile is
-    /// counted as new.
+    /// Whether the target is known to have listed no block when the copy began. Then the copy does not ask whether it
+    /// holds a block, because over a network, each answer that a block is absent takes a request. A block that another
+    /// caller writes meanwhile is counted as new.
     is_empty: bool,
     pub(super) report: &'a mut CopyReport,
     /// Blocks that the target does not hold yet.
@@ -45,19 +45,19 @@ impl<'a> Writer<'a> {
         Self { to, compare, covers, is_empty: false, report, batch, items: 0, bytes: 0, pace, written, done }
     }
 
-    /// Looks whether the target lists a block.
+    /// Checks whether the target lists any block.
     pub(super) fn list_target(&mut self) {
         // A listing that fails may show blocks further on.
         self.is_empty = matches!(self.to.cids().map(|mut cids| cids.next()), Ok(None));
     }
 
-    /// Whether the target is asked which blocks it holds. Not if their bytes must be compared, or the target is known to
-    /// have listed no block.
+    /// Whether the copy asks the target which blocks it holds: not if it compares their bytes, and not if the target is
+    /// known to have listed no block.
     pub(super) fn asks(&self) -> bool {
         !(self.compare || self.is_empty)
     }
 
-    /// Which of these blocks the target holds, in their order, with one question; none if it is not asked.
+    /// Which of these blocks the target holds, in their order, with one request; none if it is not asked.
     pub(super) fn are_present(&self, cids: &[Cid]) -> Result<Vec<bool>, CopyError> {
         if self.asks() && !cids.is_empty() {
             return self.to.has_many(cids).of_target();

@@ -9,8 +9,8 @@ use crate::limits::COPY_WRITTEN_KNOWN_MAX;
 
 /// The blocks that the source lists, each with whether the target lists it too.
 ///
-/// Listings have no guaranteed order. As long as both list the same blocks in the same order, each block is met in both
-/// at the same time; so it is if both are ascending.
+/// Listings have no guaranteed order. If both list the same blocks in the same order, or if both ascend, each block is
+/// met in both at the same time.
 pub(super) struct InStep<'a> {
     source: Listing<'a>,
     target: Listing<'a>,
@@ -30,8 +30,8 @@ struct Next {
     is_written: bool,
 }
 
-/// The blocks that were written to the target while it was listed. Its listing may show them or not. `None` if there are
-/// too many.
+/// The blocks that were written to the target while it was listed. Its listing may or may not show them. `None` if
+/// there are too many.
 type Written = Option<HashSet<Cid>>;
 
 /// A listing, and whether what it has shown was ascending.
@@ -93,7 +93,7 @@ impl<'a> InStep<'a> {
         Ok(cid.map(|cid| Next { cid, is_written: is_written(&cid) }))
     }
 
-    /// Takes note of a block that was written to the target.
+    /// Records a block that was written to the target.
     pub(super) fn wrote(&mut self, cid: &Cid) {
         self.difference.remove(cid);
         self.written.as_mut().map(|written| written.insert(*cid));

@@ -43,7 +43,7 @@ pub(super) fn missing(to: &dyn Store, heads: &[Cid], progress: OnProgress<'_>) -
     Ok(None)
 }
 
-/// The first of these blocks that the store does not hold, with one question.
+/// The first of these blocks that the store does not hold, with one request.
 fn first_absent(store: &dyn Store, cids: &[Cid]) -> Result<Option<Cid>, StoreError> {
     if cids.is_empty() {
         return Ok(None);

@@ -25,10 +25,10 @@ pub(super) struct Salvage<'a> {
     /// The blocks of the batch.
     batched: HashSet<Cid>,
     batch_bytes: u64,
-    /// Whether a question to the target is a request, so that it is asked for many blocks at once.
+    /// Whether each lookup in the target is a request over a network, so that many blocks are looked up at once.
     asks_together: bool,
-    /// Links that come next and that the target did not hold when it was asked. Each link is followed once, and only then
-    /// copied.
+    /// The blocks of the next links that the target did not hold when it was asked. Each is copied when its link is
+    /// followed, which happens once.
     expected: HashSet<Cid>,
     /// Blocks that are known to be lost. Each was reported once.
     pub(super) lost: HashSet<Cid>,

@@ -80,12 +80,11 @@ pub struct SalvageReport {
     /// Heads that were copied, ascending: those whose blocks were.
     #[serde(serialize_with = "report::cids")]
     pub heads: Vec<Cid>,
-    /// Whether these are the heads of the newest commit record in the raw files that has them, because the structure
-    /// leads to none ([`RawScan::recorded_heads`]). The records of later commits may be lost.
+    /// Whether the structure leads to no heads, so that `heads` come from the newest commit record with heads in the
+    /// raw files ([`RawScan::recorded_heads`]). The records of later commits may be lost.
     pub heads_from_raw: bool,
-    /// If no head was copied, or only those of a commit record: other CIDs that the raw files name as heads and whose
-    /// blocks were copied, ascending. Each is or was a head, of the last commit or an earlier one. None is set in the
-    /// target.
+    /// If `heads` is empty or from a commit record: other CIDs that the raw files name as heads and whose blocks were
+    /// copied, ascending. Each is or was a head, of the last commit or an earlier one. None is set in the target.
     #[serde(serialize_with = "report::cids")]
     pub head_candidates: Vec<Cid>,
     /// The number of all things that could not be read, including those not in `faults`.
@@ -102,9 +101,9 @@ pub struct SalvageReport {
 /// If the structure is damaged, or the source cannot be opened, its raw files are scanned as well
 /// ([`Driver::scan_raw`], which not every backend has): for blocks that no listing had, each of which matches the hash
 /// in its CID, and for CIDs that were heads once. The same happens if a block in a folder of files cannot be read, or
-/// the listing of it breaks off. If the structure leads to no head, the heads of the newest commit that the raw files
-/// prove become the heads, as far as their blocks were copied. Rows of side tables come only from where the structure leads, because
-/// the raw files do not tell their tables apart.
+/// its listing breaks off. If the structure leads to no head, the heads of the newest commit that the raw files prove
+/// become the heads, as far as their blocks were copied. Rows of side tables are copied only if the structure leads to
+/// them, because the raw files do not say which table a row belongs to.
 ///
 /// ```
 /// # #[cfg(feature = "simple")]

@@ -215,7 +215,7 @@ pub fn verify_at(
     }
     let opened = match opened {
         Ok(opened) => opened,
-        // Nothing more can be told.
+        // Nothing more can be read.
         Err(_) if is_damaged => return Ok(found.report),
         Err(error) => return Err(error.into()),
     };

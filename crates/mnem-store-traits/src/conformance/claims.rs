@@ -19,8 +19,8 @@ pub struct Claimed {
     pub kept: Vec<&'static Law>,
     /// The laws among these that failed.
     pub broken: Vec<&'static Law>,
-    /// The laws among these that were declined or not selected. If no law checked a claim, the report takes it on
-    /// trust.
+    /// The laws among these that were declined or not selected. If no law checked a claim, the report says that it was
+    /// not tested.
     pub not_run: Vec<&'static Law>,
 }
 

@@ -13,13 +13,18 @@ use super::{
 /// Compares what the line of [`conformance_tests!`](crate::conformance_tests) says with the fixture and its store.
 ///
 /// # Panics
-/// When the line names something that is not there, or leaves something out; when a law that it calls inapplicable does
-/// apply; and when there is no store to ask.
+/// When the line names something that the fixture and the store do not have, or leaves something out; when a law that
+/// it lists as inapplicable applies; and when no store can be opened.
 #[track_caller]
 pub fn assert_declared(fixture: impl Fixture, has: &[&str], inapplicable: &[&str]) {
     let fixture: Arc<dyn AnyFixture> = Arc::new(Erased(Arc::new(fixture)));
     let there = Case::ask(Arc::clone(&fixture), Seeds::from_environment(), what_is_there);
-    let Some(there) = there else { panic!("{} could not be opened, or did not answer", fixture.name()) };
+    let Some(there) = there else {
+        panic!(
+            "no store of {} could be opened, or it did not answer: the tests of the group blocks show the error",
+            fixture.name()
+        )
+    };
     if let Err(wrong) = compared(&there, has) {
         panic!("{wrong}");
     }
@@ -28,7 +33,11 @@ pub fn assert_declared(fixture: impl Fixture, has: &[&str], inapplicable: &[&str
         for mode in law.modes() {
             let verdict = law.run_erased(*mode, Arc::clone(&fixture), Seeds::from_environment());
             let declined = matches!(verdict, Verdict::Declined(_));
-            assert!(declined, "law {} is called inapplicable, and applies: {verdict:?}", law.path_in(*mode));
+            assert!(
+                declined,
+                "law {} is listed as inapplicable, but applies ({verdict:?}): remove it from the list",
+                law.path_in(*mode)
+            );
         }
     }
 }
@@ -40,7 +49,7 @@ fn what_is_there(case: &Case) -> Vec<String> {
     profiles.chain(claims).collect()
 }
 
-/// What a name says beside itself, as the macro knows too.
+/// The name that another name implies. The macro has the same rules.
 fn implied_by(name: &str) -> Option<&'static str> {
     match name {
         "SecondHandle" => Some("SecondReader"),

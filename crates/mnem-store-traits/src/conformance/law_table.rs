@@ -28,7 +28,7 @@ fn title(group: Group, topic: &'static str) -> &'static str {
     match (group, topic) {
         (Group::Persistence, "reopen" | "delete_many" | "sweep" | "sets" | "model") => "reopening",
         (Group::Concurrency, _) => "threads",
-        (_, "get" | "get_many") => "reading blocks",
+        (_, "get" | "get_many" | "has_many") => "reading blocks",
         (_, "put") => "writing one block",
         (_, "put_many") => "writing many blocks",
         (_, "identity") => "the key of a block",

@@ -449,7 +449,7 @@ macro_rules! __conformance_laws {
                 must reopen side_tables_survive_reopen [SideTables Persistence; PutsSurvive]
                     "Side tables are the same after reopening."
                 must sessions session_keeps_what_it_does_not_use [Blocks Persistence; PutsSurvive]
-                    "A session that does nothing, or uses only blocks, only heads or only rows, loses nothing else, whether it is closed or dropped."
+                    "A handle that does nothing, or uses only blocks, only heads or only rows, loses nothing else, whether it is closed or dropped."
                 must sessions openings_may_be_closed_in_any_order [Blocks SecondHandle Persistence; PutsSurvive]
                     "The writes of each of two handles are present after both were closed, in either order, and the store was reopened. A handle that is behind undoes nothing when it is closed."
                 must sessions long_listings_survive_reopen [Blocks Persistence; PutsSurvive]

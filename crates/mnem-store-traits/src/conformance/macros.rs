@@ -61,7 +61,7 @@ macro_rules! __conformance_expand {
             }
 
             #[test]
-            #[ignore = "runs every law once more, for one report: ask for it with --ignored --nocapture"]
+            #[ignore = "runs all laws once more and prints one report: run it with --ignored --nocapture"]
             fn report() {
                 $crate::conformance::report_on(fixture());
             }
@@ -297,14 +297,19 @@ fn told(law: &Law, mode: Mode, backend: &str, verdict: Verdict) -> Result<Option
         Verdict::Passed => Ok(None),
         Verdict::Declined(why) => Err(format!(
             "law {path} did not run: {why}\n  \
-             its test is ignored where the line of conformance_tests! says what {backend} has (the test \
-             declares_what_the_macro_says knows the line), or names it: inapplicable: [{id}]",
+             correct the line of conformance_tests!, so that this test is ignored: the test \
+             declares_what_the_macro_says prints its list `has`\n  \
+             if {backend} has nothing that the law could test, add inapplicable: [{id}]",
             path = law.path_in(mode),
             id = law.id,
         )),
         Verdict::Failed(failure) => {
             let text = law.failure_text(mode, backend, &failure);
-            if law.level == Level::Should { Ok(Some(format!("not kept, as a backend may: {text}"))) } else { Err(text) }
+            if law.level == Level::Should {
+                Ok(Some(format!("a should-law, so no failure: {text}")))
+            } else {
+                Err(text)
+            }
         }
     }
 }
@@ -355,7 +360,7 @@ mod tests {
         };
         let text = broken(Level::Must).expect_err("a must-law");
         assert!(text.starts_with("law blocks::absent_is_none is broken by a backend\n"), "{text}");
-        assert_eq!(broken(Level::Should), Ok(Some(format!("not kept, as a backend may: {text}"))));
+        assert_eq!(broken(Level::Should), Ok(Some(format!("a should-law, so no failure: {text}"))));
         assert_eq!(told(&laws()[0], Mode::Direct, "a backend", Verdict::Passed), Ok(None));
     }
 

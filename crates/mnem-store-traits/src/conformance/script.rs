@@ -1,4 +1,4 @@
-//! What a second process is asked to do, as text.
+//! The requests of a law to a second process, as text.
 
 use std::fmt::Write as _;
 
@@ -10,10 +10,11 @@ use super::{
     show::Show,
 };
 
-/// Does what a law asks of a second process, and returns what there is to say: for
+/// Executes the requests of a law in a second process, and returns the answers. For
 /// [`Fixture::obey_in_second_process`](super::Fixture::obey_in_second_process).
 ///
-/// The script has one request a line, the answer one line for each. Closes the store at the end. Does not panic.
+/// The script has one request per line, and the result one answer per line. Closes the store at the end. Does not
+/// panic.
 pub fn obey(handles: &Handles, script: &str) -> String {
     let mut answer = String::new();
     for request in script.lines() {

@@ -45,8 +45,8 @@ impl Entry {
 
     fn seen(path: &Path) -> io::Result<Self> {
         let mut found = fs::symlink_metadata(path)?;
-        // Only what was itself seen to be a link can lead to nothing: what another process makes between two looks is
-        // none.
+        // Only an entry that was seen to be a symbolic link can dangle. An entry that another process has created since
+        // the first call is none.
         if found.is_symlink() {
             found = match fs::metadata(path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -1,10 +1,10 @@
-//! Features that the place of a store lacks.
+//! Features that the location of a store lacks.
 
 use std::io;
 
-/// A feature that the place of a store lacks. This is the cause of the
-/// [`StoreError::Backend`](crate::StoreError::Backend) with which a driver refuses the place, so that a program can
-/// offer the option that does without it.
+/// A feature that the location of a store lacks. This is the cause of the
+/// [`StoreError::Backend`](crate::StoreError::Backend) with which a driver refuses the location, so that a program can
+/// name the option that makes the feature unnecessary.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlaceLacks {
@@ -14,7 +14,7 @@ pub enum PlaceLacks {
          mount it with locks, such as `-o flock`, or move the store"
     )]
     Locks {
-        /// Whether the driver can open the store without locks if asked to.
+        /// Whether the driver can open the store without locks if this is requested.
         can_do_without: bool,
         /// The error of the file system, if any.
         source: Option<io::Error>,

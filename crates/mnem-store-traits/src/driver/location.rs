@@ -1,4 +1,4 @@
-//! The place of a store.
+//! The location of a store.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -8,7 +8,7 @@ use std::{
 
 use super::url;
 
-/// The place of a store: a path of the file system, or a URL.
+/// The location of a store: a path of the file system, or a URL.
 ///
 /// A text of the form `scheme://…`, with a scheme of two or more letters, is a URL; anything else is a path. `Display`
 /// and `Debug` print the text as given, but `***` for a [secret](Self::secret_part) in a URL.
@@ -46,8 +46,8 @@ impl Location {
         }
     }
 
-    /// The place in the local file system: the path, or that of a `file:///` URL. `None` for any other URL, and for a
-    /// `file` URL that names another host or has a query.
+    /// The path in the local file system: the path itself, or that of a `file:///` URL. `None` for any other URL, and
+    /// for a `file` URL that names another host or has a query.
     pub fn to_local_path(&self) -> Option<PathBuf> {
         match self {
             Self::Path(path) => Some(path.clone()),
@@ -58,8 +58,8 @@ impl Location {
     /// The part of a URL that holds a secret, such as "a user name or password before the `@`" or "`access_key`".
     /// `None` if there is none, or for a path.
     ///
-    /// Outside of `file` URLs, and of `container@account` in `abfs` URLs, any `@` before the query ends a secret, and so
-    /// does the end of an authority with a `:` that begins no port.
+    /// Text before an `@` is a secret, unless the `@` is in the path of a `file` URL, in `container@account` of an
+    /// `abfs` URL, or in the query. So is an authority with a `:` that does not begin a port.
     ///
     /// A URL appears in messages, in logs and in the lists of processes, so a driver should refuse one with a secret.
     pub fn secret_part(&self) -> Option<String> {

@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::{Cid, StoreError};
 
-/// The result of [`ManagedStore::log`](super::ManagedStore::log): entries, the newest first, or the error that ended the
-/// listing.
+/// The result of [`ManagedStore::log`](super::ManagedStore::log): entries, the newest first, or the error that ended
+/// the listing.
 pub type LogIter<'a> = Box<dyn Iterator<Item = Result<LogEntry, StoreError>> + 'a>;
 
 /// An entry of a store's log.
@@ -20,11 +20,11 @@ pub struct LogEntry {
     pub kind: LogKind,
     /// Blocks that it added, or moved if it is a [compaction](LogKind::Compaction).
     pub blocks: u64,
-    /// Bytes of these blocks. `None` if the log does not say it any more.
+    /// Bytes of these blocks. `None` if the log no longer has this number.
     pub block_bytes: Option<u64>,
     /// Blocks that it deleted.
     pub deleted: u64,
-    /// Rows of side tables that it wrote, removed or moved. `None` if the log does not say it any more.
+    /// Rows of side tables that it wrote, removed or moved. `None` if the log no longer has this number.
     pub rows: Option<u64>,
     /// The heads after it, ascending.
     pub heads: Vec<Cid>,
@@ -38,7 +38,7 @@ pub enum LogKind {
     Commit,
     /// It moved blocks and rows, and changed no content.
     Compaction,
-    /// What is left of an entry whose blocks and rows were all deleted or moved since.
+    /// The remainder of an entry whose blocks and rows have all been deleted or moved since.
     Compacted,
 }
 

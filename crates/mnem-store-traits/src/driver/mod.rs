@@ -90,7 +90,8 @@ pub trait Driver: fmt::Debug + Send + Sync {
     /// The lock timeout unless [`OpenOptions::lock_wait`] is set.
     fn lock_wait(&self) -> std::time::Duration;
 
-    /// Whether the location selects this driver for a *new* store: by its extension, its scheme, or a trailing separator.
+    /// Whether the location selects this driver for a *new* store: by its extension, its scheme, or a trailing
+    /// separator.
     fn suits(&self, at: &Location) -> bool;
 
     /// A location for one store in a new folder of its own. The conformance suite uses it.
@@ -101,7 +102,7 @@ pub trait Driver: fmt::Debug + Send + Sync {
         folder.join("store").into()
     }
 
-    /// Detects what is at the place.
+    /// Detects what is at the location.
     ///
     /// # Contract
     /// - Writes nothing and waits for no lock. Laws: `probe_of_an_empty_place_is_absent`,
@@ -109,13 +110,13 @@ pub trait Driver: fmt::Debug + Send + Sync {
     /// - A store that this driver made is a [`Probe::Store`]. Law: `new_store_is_recognised`.
     ///
     /// # Errors
-    /// [`StoreError::Backend`]: the place could not be inspected.
+    /// [`StoreError::Backend`]: the location could not be inspected.
     fn probe(&self, at: &Location) -> Result<Probe, StoreError>;
 
-    /// Opens the store at the place, or creates one there.
+    /// Opens the store at the location, or creates one there.
     ///
     /// # Contract
-    /// - A place that is refused stays as it was. Laws: `probe_leaves_foreign_things_alone`,
+    /// - A location that is refused stays as it was. Laws: `probe_leaves_foreign_things_alone`,
     ///   `missing_store_is_not_made_unless_asked`.
     /// - A URL with another scheme than the driver's is refused, and never read as a path. Law:
     ///   `url_of_nobody_is_foreign`.
@@ -126,13 +127,14 @@ pub trait Driver: fmt::Debug + Send + Sync {
     /// - [`StoreError::Damaged`]: the remains of a store are there.
     /// - [`StoreError::Locked`], [`StoreError::NeedsRecovery`], [`StoreError::UnsupportedFormat`].
     /// - [`StoreError::InvalidArgument`]: options that exclude each other, or that the driver does not have.
-    /// - [`StoreError::Unsupported`]: the place lacks something that was requested.
+    /// - [`StoreError::Unsupported`]: the location lacks something that was requested.
     /// - [`StoreError::Backend`]: the medium failed or denied access.
     fn open(&self, at: &Location, options: &OpenOptions) -> Result<Box<dyn ManagedStore>, StoreError>;
 
-    /// Scans the raw files at the place for blocks and heads. For a store whose structure leads to only a part of them,
-    /// or that cannot be opened at all. Writes nothing, and keeps writers out as [`OpenOptions::lenient`] does. `None`
-    /// if the driver has no such scan, or if the place cannot hold one of its stores.
+    /// Scans the raw files at the location for blocks and heads. It is meant for a store whose structure leads to only
+    /// a part of them, or that cannot be opened at all. Writes nothing, and keeps writers out as
+    /// [`OpenOptions::lenient`] does. `None` if the driver has no such scan, or if the location cannot hold one of its
+    /// stores.
     ///
     /// # Contract
     /// - A scan finds the content of an intact store, and returns no wrong bytes from a damaged one. Law:
@@ -165,7 +167,7 @@ pub trait ManagedStore: Store {
     /// As [`Blockstore::get`](crate::Blockstore::get).
     fn info(&self) -> Result<StoreInfo, StoreError>;
 
-    /// Gives unused space of the files back. The store stays open.
+    /// Returns unused space of the files to the file system. The store stays open.
     ///
     /// # Contract
     /// - Changes no content. Law: `compact_changes_no_content`.
@@ -183,8 +185,8 @@ pub trait ManagedStore: Store {
     /// Appends the blocks of an archive, in this order, as one durable commit. Leaves out those that the store has, and
     /// repetitions. Returns how many it added.
     ///
-    /// As with [`put_trusted`](crate::Blockstore::put_trusted), the caller has checked the bytes against the CIDs. No
-    /// blocks ask whether the store can do this now.
+    /// As with [`put_trusted`](crate::Blockstore::put_trusted), the caller has checked the bytes against the CIDs. A
+    /// call without blocks tests whether the store can do this now.
     ///
     /// # Errors
     /// [`StoreError::Unsupported`] unless the driver [adopts](Driver::adopts) archives. Otherwise as
@@ -192,7 +194,7 @@ pub trait ManagedStore: Store {
     /// [outcome](StoreError::outcome) is `Unknown`.
     ///
     /// # For implementers
-    /// The default is for stores to which the order of blocks means nothing.
+    /// The default is `Unsupported`, for stores that do not keep the order of blocks.
     fn adopt(&self, _blocks: &[(Cid, Bytes)]) -> Result<u64, StoreError> {
         let name = self.driver().name();
         let reason = format!("a {name} store does not keep the order of an archive");
@@ -203,11 +205,11 @@ pub trait ManagedStore: Store {
     ///
     /// # Errors
     /// [`StoreError::Unsupported`] unless the backend lists them. Otherwise as
-    /// [`Blockstore::get`](crate::Blockstore::get). An item is an error if the log could not be read further; the listing
-    /// ends there.
+    /// [`Blockstore::get`](crate::Blockstore::get). An item is an error if the log could not be read further; the
+    /// listing ends there.
     ///
     /// # For implementers
-    /// The default is for stores that keep no log, or do not list it.
+    /// The default is `Unsupported`, for stores that keep no log or do not list it.
     fn log(&self) -> Result<LogIter<'_>, StoreError> {
         let reason = format!("the backend {} does not list the commits of a store", self.driver().name());
         Err(StoreError::Unsupported { operation: "listing the log".to_owned(), reason })

@@ -144,8 +144,8 @@ impl OpenOptions {
     }
 
     /// The failures that a write must survive once it returned `Ok`. The default is the highest level of the driver; a
-    /// place that cannot provide it is refused. [`Durability::Process`] also accepts a place that cannot sync folders;
-    /// the driver may provide more than requested. The store's capabilities report its level.
+    /// location that cannot provide it is refused. [`Durability::Process`] also accepts a file system that cannot sync
+    /// folders; the driver may provide more than requested. The store's capabilities report its level.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.0.durability = Some(durability);
         self
@@ -157,7 +157,7 @@ impl OpenOptions {
         self
     }
 
-    /// Opens a store even if its file system has no file locks, if the driver can do without; otherwise it refuses.
+    /// Opens a store even if its file system has no file locks. A driver that needs locks refuses.
     ///
     /// No other process may have the store open meanwhile, not even for reading: two writers destroy it. If there are
     /// locks, they are still taken. Cannot be combined with a shared mode of [`Sharing`].

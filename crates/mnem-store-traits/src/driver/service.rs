@@ -7,7 +7,7 @@ use crate::Cause;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServiceFault {
-    /// Nobody answers at the address, or not in time.
+    /// Nothing answers at the address, or not in time.
     #[error("the service cannot be reached")]
     Unreachable {
         /// The error of the connection.

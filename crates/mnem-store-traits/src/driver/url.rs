@@ -28,10 +28,10 @@ fn pieces(url: &str) -> Option<Pieces<'_>> {
 }
 
 impl<'a> Pieces<'a> {
-    /// What follows a user name and password in the place, if there are any; nothing if no `@` ends them.
+    /// The text after a user name and password in the place; empty if no `@` ends them. `None` if there are neither.
     ///
-    /// A secret key may have a `/`, so it may end in the path. Hence any `@` ends a secret, but for those in the path of a
-    /// file, and for the one of `container@account` in an Azure URL.
+    /// A secret key may have a `/`, so it may end in the path. Hence any `@` ends a secret, except in the path of a
+    /// file, and in `container@account` of an Azure URL.
     fn after_user(&self) -> Option<&'a str> {
         let is_file = self.scheme.eq_ignore_ascii_case("file");
         let searched = if is_file { self.authority } else { self.place };
@@ -62,7 +62,7 @@ impl<'a> Pieces<'a> {
     }
 }
 
-/// The end of the last `@`, also of one that is escaped.
+/// The end of the last `@`, escaped or not.
 fn after_last_at(text: &str) -> Option<usize> {
     let (plain, escaped) = (text.rfind('@').map(|at| at + 1), text.rfind("%40").map(|at| at + 3));
     plain.max(escaped)

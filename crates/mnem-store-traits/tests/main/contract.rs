@@ -12,6 +12,9 @@ fn file(name: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// What to do if a table is out of date.
+const UPDATE: &str = "run `UPDATE_CONTRACT=1 cargo test -p mnem-store-traits --test main contract`";
+
 /// `contract` with this table between its markers.
 fn with_table(contract: &str, [begin, end]: [&str; 2], table: &str) -> String {
     let (before, rest) = contract.split_once(begin).expect("the mark before a table");
@@ -29,7 +32,14 @@ fn the_tables_in_the_contract_are_those_of_the_laws() {
         fs::write(path, expected).expect("CONTRACT.md is writable");
         return;
     }
-    assert_eq!(contract, expected, "run this test with UPDATE_CONTRACT=1");
+    let mut lines = contract.lines().zip(expected.lines()).enumerate();
+    if let Some((number, (is, should_be))) = lines.find(|(_, (is, should_be))| is != should_be) {
+        panic!(
+            "CONTRACT.md:{}: differs from the list of laws: {UPDATE}\n  is         {is}\n  should be  {should_be}",
+            number + 1
+        );
+    }
+    assert!(contract == expected, "CONTRACT.md: has more or fewer lines than the list of laws: {UPDATE}");
 }
 
 #[test]

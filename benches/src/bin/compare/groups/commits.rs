@@ -15,7 +15,8 @@ use crate::{
 pub(super) const GROUP: Group = Group {
     name: "commit",
     title: "Commits",
-    about: "One commit of so many new blocks of 300 bytes and a head that replaces the one before. Stores without heads are left out.",
+    about: "A commit stores the given number of new blocks of 300 bytes, and a head that replaces the previous one. \
+            Stores without heads are left out.",
     run,
     opt_in: false,
 };

@@ -19,9 +19,9 @@ use crate::{
 pub(super) const GROUP: Group = Group {
     name: "filled",
     title: "Filled stores",
-    about: "Stores that already hold so many blocks of 300 bytes. No block is read twice in a run. Then commits \
-            of new blocks and a head, durable puts, and commits without a pause, whose slowest show what an engine does \
-            meanwhile. At last the store is opened by another process, which reads some blocks.",
+    about: "The stores already hold 500,000 blocks of 300 bytes. First reads; no block is read twice in a run. Then \
+            commits of new blocks and a head, durable puts, and commits without a pause, the slowest of which show \
+            what an engine does in the background. Finally, another process opens the store and reads some blocks.",
     run: |run| filled(run, 500_000),
     opt_in: true,
 };
@@ -29,7 +29,7 @@ pub(super) const GROUP: Group = Group {
 pub(super) const LARGE: Group = Group {
     name: "filled-large",
     title: "Large stores",
-    about: "The same with four million blocks, in the stores that are filled within minutes.",
+    about: "The same with four million blocks, for the stores that can be filled within minutes.",
     run: |run| filled(run, 4_000_000),
     opt_in: true,
 };
@@ -37,7 +37,7 @@ pub(super) const LARGE: Group = Group {
 pub(super) const HUGE: Group = Group {
     name: "filled-huge",
     title: "Ten million blocks",
-    about: "The same with ten million blocks, in the log engine and the limit.",
+    about: "The same with ten million blocks, for carlog and the log.",
     run: |run| filled(run, 10_000_000),
     opt_in: true,
 };
@@ -45,7 +45,8 @@ pub(super) const HUGE: Group = Group {
 pub(super) const VAST: Group = Group {
     name: "filled-vast",
     title: "A hundred million blocks",
-    about: "Opening such a store, reads from it, and the memory that they take. The blocks have 16 bytes, so that the index is most of the store.",
+    about: "Opening such a store, reads from it, and the memory that they take. The blocks have 16 bytes, so that \
+            the index is most of the store.",
     run: vast,
     opt_in: true,
 };

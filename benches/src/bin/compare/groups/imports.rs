@@ -8,8 +8,8 @@ use crate::{child, results::Unit, run::Run, stores};
 pub(super) const GROUP: Group = Group {
     name: "import",
     title: "Bulk import",
-    about: "New blocks of 300 bytes into an empty store by batches, each batch durable, in a process of its own; with the most memory that the \
-            process had, one batch and the program itself included.",
+    about: "A separate process puts new blocks of 300 bytes into an empty store, in durable batches. Its peak memory \
+            includes one batch and the program itself.",
     run,
     opt_in: false,
 };

@@ -12,7 +12,7 @@ use crate::{results::Unit, run::Run};
 pub(super) const GROUP: Group = Group {
     name: "machine",
     title: "The machine",
-    about: "What no store can be faster than: an append with `fdatasync`, hashing, copying.",
+    about: "Lower bounds for every store: an append with `fdatasync`, hashing, copying.",
     run,
     opt_in: false,
 };

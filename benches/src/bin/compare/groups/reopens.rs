@@ -14,8 +14,9 @@ use crate::{
 pub(super) const GROUP: Group = Group {
     name: "reopen",
     title: "Opening",
-    about: "Opening a store and reading one block: after a clean close; and after its process was killed in a stream of commits of 5 blocks, \
-            where all that was acknowledged must be there. The files are in the page cache.",
+    about: "The time to open a store and read one block: after a clean close, and after its process was killed in a \
+            stream of commits of 5 blocks (every acknowledged block must be present). The files are in the page \
+            cache.",
     run,
     opt_in: false,
 };

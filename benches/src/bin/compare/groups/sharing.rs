@@ -22,9 +22,9 @@ use crate::{
 pub(super) const GROUP: Group = Group {
     name: "sharing",
     title: "Sharing between processes",
-    about: "One process alone, in modes that would let others in: redb with `Sharing::SingleWriter` (others read) and `MultiWriter` (others write), \
-            simple, which is always shared, and carlog, which others may read. Then reads while another process makes commits of 5 blocks \
-            without a pause. Blocks of 300 bytes.",
+    about: "One process alone, in modes that admit others: redb with `Sharing::SingleWriter` (others may read) and \
+            `MultiWriter` (others may write), simple, which is always shared, and carlog, which others may read. In \
+            the last row, another process makes commits of 5 blocks without a pause. Blocks of 300 bytes.",
     run,
     opt_in: false,
 };

@@ -16,9 +16,9 @@ use crate::{
 pub(super) const GROUP: Group = Group {
     name: "space",
     title: "Space",
-    about: "Bytes on disk for each byte of payload, written by commits of 100 blocks and closed; then compacted, where the store has a way. \
-            The last but one are the blocks of `docs/data/wordnet-animals.car`. Then for each byte that is left after every second block of 300 bytes was \
-            deleted. One round.",
+    about: "Bytes on disk per byte of payload, after commits of 100 blocks and a close, and then after a compaction, \
+            if the store has one. *WordNet animals* are the blocks of `docs/data/wordnet-animals.car`. In *half \
+            deleted*, every second block was deleted, and the payload is what remains. One round.",
     run,
     opt_in: false,
 };

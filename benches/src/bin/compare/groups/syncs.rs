@@ -15,8 +15,8 @@ use crate::{
 pub(super) const GROUP: Group = Group {
     name: "syncs",
     title: "Syncs",
-    about: "System calls that sync (`fsync`, `fdatasync`, `syncfs`, `sync_file_range`, `msync`) for one operation, counted by `strace`: many \
-            operations less the opening and closing of the store. One round.",
+    about: "System calls that sync (`fsync`, `fdatasync`, `syncfs`, `sync_file_range`, `msync`) per operation: those \
+            of many operations, without those that open and close the store, counted by `strace`. One round.",
     run,
     opt_in: true,
 };

@@ -16,8 +16,9 @@ use crate::{
 pub(super) const GROUP: Group = Group {
     name: "trace",
     title: "A real client's calls",
-    about: "The store calls of the published `mnem-core` 0.1.7 for one commit, replayed from [a recording](../benches/traces/README.md): \
-            the time in the store alone. Ours through `Buffered`, with plain redb beside it; the others as the client calls them.",
+    about: "The store calls of the published `mnem-core` 0.1.7 for one commit, replayed from [a \
+            recording](../benches/traces/README.md); the time is that in the store alone. Our stores are behind \
+            `Buffered` (*redb, put by put* is not); the others get the calls as the client makes them.",
     run,
     opt_in: false,
 };

@@ -72,7 +72,7 @@ const BASE: Subject = Subject {
 pub(crate) fn all() -> Vec<Subject> {
     let mut all = vec![Subject {
         name: LIMIT,
-        about: "the limit: a file that is only appended to, an index in memory, one fdatasync for all who wait",
+        about: "the reference: an append-only file, an index in memory, one `fdatasync` for all waiting callers",
         open: |path| {
             let log = log::Log::open(path).map_err(kv::failed("log", "open"))?;
             Ok(Arc::new(kv::KvStore::new(log)))

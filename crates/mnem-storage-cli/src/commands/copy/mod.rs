@@ -252,7 +252,8 @@ pub(crate) fn is_empty(to: &Target) -> bool {
 }
 
 pub(crate) fn failed(args: &Args, source: CopyError) -> Failure {
-    Failure::Copy { from: args.from.clone(), to: args.to.clone(), merges: args.merge_heads, source }
+    let (from, to) = (args.from.clone(), args.to.clone());
+    Failure::Copy { from, to, merges: args.merge_heads, salvages: args.salvage, source }
 }
 
 fn interrupted(args: &Args, stop: &Stop, blocks: u64, new: u64, in_all: &str) -> Failure {

@@ -136,7 +136,7 @@ fn interrupted(args: &Args, stop: &Stop, blocks: u64) -> Failure {
 
 fn tell(context: &Context, args: &Args, report: &SalvageReport) -> Result<()> {
     let mut out = context.out();
-    tell_each(&mut out, &report.faults)?;
+    tell_each(context, &mut out, &report.faults)?;
     summary(&mut out, args, report)?;
     out.finish()
 }

@@ -30,7 +30,7 @@ pub(super) fn run(context: &Context, _: &Args) -> Result<Exit> {
     let mut out = context.out();
     for cid in knn::list(&*table)? {
         match cid {
-            Ok(cid) => line(&mut out, &table, &cid)?,
+            Ok(cid) => line(context, &mut out, &table, &cid)?,
             Err(error @ StoreError::Damaged { .. }) => context.remark(error),
             Err(error) => return Err(error.into()),
         }
@@ -43,7 +43,7 @@ pub(super) fn run(context: &Context, _: &Args) -> Result<Exit> {
 }
 
 /// Prints the line of an index, readable or not.
-fn line(out: &mut Out, table: &Arc<dyn SideTable>, cid: &Cid) -> Result<()> {
+fn line(context: &Context, out: &mut Out, table: &Arc<dyn SideTable>, cid: &Cid) -> Result<()> {
     match knn::open(Arc::clone(table), cid) {
         Ok(Some(index)) => {
             let (metric, k, edges) = (name(index.metric()), index.k(), Count(index.len()));
@@ -53,8 +53,9 @@ fn line(out: &mut Out, table: &Arc<dyn SideTable>, cid: &Cid) -> Result<()> {
         // The index was removed since it was listed.
         Ok(None) => Ok(()),
         Err(error @ (StoreError::Damaged { .. } | StoreError::UnsupportedFormat { .. })) => {
+            let error = context.as_typed(error.to_string());
             let text = format_args!("{cid}  unreadable: {}", Printable(&error));
-            out.answer_with(text, || json!({ "cid": cid.to_string(), "unreadable": error.to_string() }))
+            out.answer_with(text, || json!({ "cid": cid.to_string(), "unreadable": error }))
         }
         Err(error) => Err(error.into()),
     }

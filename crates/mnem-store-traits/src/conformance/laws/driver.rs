@@ -54,13 +54,13 @@ impl DriverCase {
             let told = opened.as_ref().err().map(ToString::to_string).unwrap_or_default();
             saw(did, opened).refused(ErrorKind::InvalidArgument)?;
             ensure(told.contains(name), did, "an error that names it", format_args!("{told:?}"))?;
-            equal("what lies around it", self.snapshot()?, before.clone())?;
+            equal("the folder around it", self.snapshot()?, before.clone())?;
         }
         for name in self.driver.option_names() {
             let options = options().set(*name, "no such value");
-            let what = format!("{place}, with `{name}` set to what is no value");
+            let what = format!("{place}, with `{name}` set to an invalid value");
             self.refuses(&what, &options, ErrorKind::InvalidArgument)?;
-            equal("what lies around it", self.snapshot()?, before.clone())?;
+            equal("the folder around it", self.snapshot()?, before.clone())?;
         }
         Ok(())
     }
@@ -72,7 +72,7 @@ impl DriverCase {
 
     /// Creates a store with these blocks, and with the first of them as its head.
     fn filled(&self, blocks: &[Block]) -> Result<(), Failure> {
-        let store = self.open("a place where nothing is, with create", &create())?;
+        let store = self.open("an empty place, with create", &create())?;
         let mut batch: WriteBatch = blocks.iter().map(|block| (block.cid, block.data.clone())).collect();
         saw("commit", store.commit(batch.update(blocks[0].cid, []))).ok()?;
         saw("close()", store.close()).ok()
@@ -105,14 +105,14 @@ pub(crate) fn driver_has_a_name_and_formats(case: &mut Case) -> LawResult {
 pub(crate) fn probe_of_an_empty_place_is_absent(case: &mut Case) -> LawResult {
     let at = case.driver()?;
     let before = at.snapshot()?;
-    at.probes("of a place where nothing is", "Absent", |found| *found == Probe::Absent)?;
-    equal("what lies around a place after a probe", at.snapshot()?, before)?;
+    at.probes("of an empty place", "Absent", |found| *found == Probe::Absent)?;
+    equal("the folder around a place after a probe", at.snapshot()?, before)?;
     Ok(())
 }
 
 pub(crate) fn new_store_is_recognised(case: &mut Case) -> LawResult {
     let at = case.driver()?;
-    let store = at.open("a place where nothing is, with create", &create())?;
+    let store = at.open("an empty place, with create", &create())?;
     equal("driver() of a new store", store.driver().name(), at.driver.name())?;
     equal("format() of a new store", store.format(), at.driver.formats()[0])?;
     let strays = saw("strays() of a new store", store.strays()).ok()?;
@@ -121,10 +121,10 @@ pub(crate) fn new_store_is_recognised(case: &mut Case) -> LawResult {
     saw("close()", store.close()).ok()?;
     drop(store);
     at.probes("of a store that is closed", "Store", |found| *found == Probe::Store)?;
-    let store = at.open("a store that is there, exclusively", &OpenOptions::new().exclusive(true))?;
+    let store = at.open("an existing store, exclusively", &OpenOptions::new().exclusive(true))?;
     at.probes("of a store that is open exclusively", "Store", |found| *found == Probe::Store)?;
     drop(store);
-    let store = at.open("a store that is there", &OpenOptions::new())?;
+    let store = at.open("an existing store", &OpenOptions::new())?;
     equal("driver() of an opened store", store.driver().name(), at.driver.name())?;
     equal("format() of an opened store", store.format(), at.driver.formats()[0])?;
     Ok(())
@@ -210,9 +210,9 @@ pub(crate) fn url_of_nobody_is_foreign(case: &mut Case) -> LawResult {
     let place = text.split_once("://").map_or(&*text, |(_, place)| place);
     at.location = Location::Url(format!("nobody-has-this://{place}"));
     let before = at.snapshot()?;
-    ensure(!at.driver.suits(&at.location), "suits() of a URL with a scheme of nobody", "false", "true")?;
+    ensure(!at.driver.suits(&at.location), "suits() of a URL whose scheme no driver has", "false", "true")?;
     at.probes(
-        "of a URL with a scheme of nobody",
+        "of a URL whose scheme no driver has",
         "Foreign",
         |found| matches!(found, Probe::Foreign(why) if !why.is_empty()),
     )?;
@@ -223,9 +223,9 @@ pub(crate) fn url_of_nobody_is_foreign(case: &mut Case) -> LawResult {
         ("with create", create()),
         ("with create_new", OpenOptions::new().create_new(true)),
     ] {
-        at.refuses(&format!("a URL with a scheme of nobody, {how}"), &options, ErrorKind::NotAStore)?;
+        at.refuses(&format!("a URL whose scheme no driver has, {how}"), &options, ErrorKind::NotAStore)?;
     }
-    equal("what lies around the place after it", at.snapshot()?, before)?;
+    equal("the folder around the place after it", at.snapshot()?, before)?;
     Ok(())
 }
 
@@ -239,8 +239,8 @@ pub(crate) fn missing_store_is_not_made_unless_asked(case: &mut Case) -> LawResu
         ("with a check", OpenOptions::new().check(true)),
         ("exclusively", OpenOptions::new().exclusive(true)),
     ] {
-        at.refuses(&format!("a place where nothing is, {how}"), &options, ErrorKind::NotAStore)?;
-        equal("what lies around it", at.snapshot()?, before.clone())?;
+        at.refuses(&format!("an empty place, {how}"), &options, ErrorKind::NotAStore)?;
+        equal("the folder around it", at.snapshot()?, before.clone())?;
     }
     for (how, options) in [
         ("create and read_only", create().read_only(true)),
@@ -248,8 +248,8 @@ pub(crate) fn missing_store_is_not_made_unless_asked(case: &mut Case) -> LawResu
         ("create and lenient", create().lenient(true)),
         ("exclusive and read_only", OpenOptions::new().exclusive(true).read_only(true)),
     ] {
-        at.refuses(&format!("a place where nothing is, with {how}"), &options, ErrorKind::InvalidArgument)?;
-        equal("what lies around it", at.snapshot()?, before.clone())?;
+        at.refuses(&format!("an empty place, with {how}"), &options, ErrorKind::InvalidArgument)?;
+        equal("the folder around it", at.snapshot()?, before.clone())?;
     }
     Ok(())
 }
@@ -258,16 +258,12 @@ pub(crate) fn create_keeps_the_store_that_is_there(case: &mut Case) -> LawResult
     let at = case.driver()?;
     let all = blocks("block", 5);
     at.filled(&all)?;
-    drop(at.open("a store that is there, with create", &create())?);
+    drop(at.open("an existing store, with create", &create())?);
     at.is_filled_with(&all, "after it was opened with create")?;
-    at.refuses(
-        "a store that is there, with create_new",
-        &OpenOptions::new().create_new(true),
-        ErrorKind::InvalidArgument,
-    )?;
+    at.refuses("an existing store, with create_new", &OpenOptions::new().create_new(true), ErrorKind::InvalidArgument)?;
     at.is_filled_with(&all, "after create_new was refused")?;
     let new = case.driver()?;
-    drop(new.open("a place where nothing is, with create_new", &OpenOptions::new().create_new(true))?);
+    drop(new.open("an empty place, with create_new", &OpenOptions::new().create_new(true))?);
     new.probes("of a store made with create_new", "Store", |found| *found == Probe::Store)?;
     Ok(())
 }
@@ -313,16 +309,16 @@ fn refuses_what_is_done_already(store: &dyn ManagedStore, there: &Block, how: &s
     let refused = |what: &str, result: Result<(), StoreError>| {
         saw(format_args!("{what} in a store that was opened {how}"), result).refused(ErrorKind::ReadOnly).map(drop)
     };
-    refused("put of a block that is there", store.put(&cid, data.clone()))?;
-    refused("put_trusted of a block that is there", store.put_trusted(&cid, data.clone()))?;
-    refused("put_many of a block that is there", store.put_many(&mut std::iter::once(Ok((cid, data.clone())))))?;
-    refused("commit of a block that is there", store.commit(WriteBatch::new().put(cid, data)))?;
+    refused("put of a present block", store.put(&cid, data.clone()))?;
+    refused("put_trusted of a present block", store.put_trusted(&cid, data.clone()))?;
+    refused("put_many of a present block", store.put_many(&mut std::iter::once(Ok((cid, data.clone())))))?;
+    refused("commit of a present block", store.commit(WriteBatch::new().put(cid, data)))?;
     refused("commit of a requirement that is met", store.commit(WriteBatch::new().require(cid)))?;
     refused("delete of an absent block", store.delete(&absent))?;
     refused("delete_many of an absent block", store.delete_many(&mut std::iter::once(Ok(absent))))?;
     sweep_is_refused(store, ErrorKind::ReadOnly, &format!("in a store that was opened {how}"))?;
-    refused("update to the head that is there", store.update(&cid, &[]))?;
-    refused("swap to the head that is there", store.swap(&[cid], &cid))?;
+    refused("update to the current head", store.update(&cid, &[]))?;
+    refused("swap to the current head", store.swap(&[cid], &cid))?;
     if store.capabilities().side_tables {
         let table = saw("side_table", store.side_table("table")).ok()?;
         let key = Bytes::from_static(b"key");
@@ -334,7 +330,7 @@ fn refuses_what_is_done_already(store: &dyn ManagedStore, there: &Block, how: &s
 
 pub(crate) fn exclusive_store_has_no_other_writer(case: &mut Case) -> LawResult {
     let at = case.driver()?;
-    drop(at.open("a place where nothing is, with create", &create())?);
+    drop(at.open("an empty place, with create", &create())?);
     let at_once = || OpenOptions::new().lock_wait(Duration::ZERO);
     let first = at.open("exclusively", &at_once().exclusive(true))?;
     let block = block("block");
@@ -375,15 +371,15 @@ fn exclusive_handle_refuses_after_another_wrote(
 
 pub(crate) fn unknown_options_are_refused(case: &mut Case) -> LawResult {
     let at = case.driver()?;
-    at.refuses_unknown_options(create, "where nothing is")?;
-    drop(at.open("a place where nothing is, with create", &create())?);
-    at.refuses_unknown_options(OpenOptions::new, "of a store that is there")?;
+    at.refuses_unknown_options(create, "an empty place")?;
+    drop(at.open("an empty place, with create", &create())?);
+    at.refuses_unknown_options(OpenOptions::new, "an existing store")?;
     Ok(())
 }
 
 pub(crate) fn info_counts_what_is_there(case: &mut Case) -> LawResult {
     let at = case.driver()?;
-    let store = at.open("a place where nothing is, with create", &create())?;
+    let store = at.open("an empty place, with create", &create())?;
     let counted = |what: &str| saw(format_args!("info() {what}"), store.info()).ok();
     let new = counted("of a new store")?;
     equal("counts of a new store", (new.blocks, new.block_bytes, new.heads, new.tables.len()), (0, 0, 0, 0))?;
@@ -418,7 +414,7 @@ pub(crate) fn compact_changes_no_content(case: &mut Case) -> LawResult {
     let mut all = blocks("block", 300);
     all.splice(50..50, one_text().into_iter().chain([block("").clone(), identity_block("")]));
     at.filled(&all)?;
-    let mut store = at.open("a store that is there", &OpenOptions::new())?;
+    let mut store = at.open("an existing store", &OpenOptions::new())?;
     delete_many(&*store, &all[100..].iter().map(|block| block.cid).collect::<Vec<_>>())?;
     write_rows(&*store)?;
     let heads: Vec<Cid> = one_text().iter().map(|block| block.cid).chain(heads("head", 300)).collect();
@@ -491,7 +487,7 @@ pub(crate) fn creators_at_once_make_one_store(case: &mut Case) -> LawResult {
     let all = blocks("by a creator", CREATORS);
     let one = |block: &Block| -> Result<(), Failure> {
         let options = create().lock_wait(PATIENCE);
-        let store = at.open("a place where nothing is, with create, beside others", &options)?;
+        let store = at.open("an empty place, with create, beside others", &options)?;
         saw("commit", store.commit(WriteBatch::new().put(block.cid, block.data.clone()).update(block.cid, []))).ok()?;
         saw("close()", store.close()).ok()
     };
@@ -501,7 +497,7 @@ pub(crate) fn creators_at_once_make_one_store(case: &mut Case) -> LawResult {
             creator.join().unwrap_or_else(|_| Err(Failure::new("created a store", "no panic", "a panic")))
         })
     })?;
-    let store = at.open("the store that all have made", &OpenOptions::new())?;
+    let store = at.open("the store that they created", &OpenOptions::new())?;
     let cids: Vec<_> = all.iter().map(|block| block.cid).collect();
     lists(&*store, &cids, "after six creators at once")?;
     heads_are(&*store, &cids, "after six creators at once")?;
@@ -565,7 +561,7 @@ pub(crate) fn truncated_store_is_no_empty_store(case: &mut Case) -> LawResult {
         equal("the file after it was looked at", at.read(&file)?.len(), part)?;
     }
     at.write(&file, &whole)?;
-    at.is_filled_with(&all, "after the file was whole again")?;
+    at.is_filled_with(&all, "after the file was restored")?;
     Ok(())
 }
 
@@ -585,7 +581,7 @@ pub(crate) fn raw_scan_finds_what_is_there(case: &mut Case) -> LawResult {
         format_args!("the head {}", all[0].cid),
         "no such head",
     )?;
-    equal("what lies around a store after a raw scan", at.snapshot()?, before)?;
+    equal("the folder around a store after a raw scan", at.snapshot()?, before)?;
     let Some(file) = at.location.as_path().filter(|path| path.is_file()).map(PathBuf::from) else { return Ok(()) };
     // Whatever happened to the file, every block that the scan returns must be whole.
     let whole = at.read(&file)?;

@@ -165,11 +165,11 @@ pub(crate) fn every_write_takes_every_supported_hash(case: &mut Case) -> LawResu
     Ok(())
 }
 
-/// What is no CID is refused anywhere in a large batch too, and the batch with it.
+/// An invalid CID is refused anywhere in a large batch, and so is the batch.
 fn refuses_a_large_batch(case: &Case, way: Write, no_cids: &[Cid], good: &Block) -> Result<(), Failure> {
     const LARGE: usize = 1500;
     for (cid, place) in no_cids.iter().zip([0, LARGE / 2, LARGE - 1, LARGE]) {
-        let mut batch = blocks("beside what is no CID", LARGE);
+        let mut batch = blocks("beside an invalid CID", LARGE);
         batch.insert(place, Block { cid: *cid, data: good.data.clone() });
         let written = way.put(case.handles(), &batch)?;
         let unsupported = written.as_ref().is_err_and(|error| error.kind() == ErrorKind::UnsupportedHash);

@@ -332,7 +332,7 @@ pub(crate) fn long_listings_are_complete(case: &mut Case) -> LawResult {
 }
 
 /// Lists few items, then twice as many, and so on up to all of them, or to as many as the store has time for. A listing
-/// whose time grows much faster than what it lists is told before the next step, which might never end.
+/// whose time grows much faster than what it lists is reported before the next step, which might never end.
 fn grows(
     case: &Case,
     did: &str,

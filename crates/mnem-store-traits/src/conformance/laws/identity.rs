@@ -142,7 +142,8 @@ pub(crate) fn near_cids_are_apart(case: &mut Case) -> LawResult {
     Ok(())
 }
 
-/// Codes of hash functions that are equal in their low 8, 16 or 24 bits, where the store takes what nobody can check.
+/// Codes of hash functions that are equal in their low 8, 16 or 24 bits, if the store accepts blocks that cannot be
+/// checked.
 fn near_hash_functions_are_apart(store: &dyn Blockstore) -> Result<(), Failure> {
     let code = unknown_hash_code();
     let all: Vec<Block> = [0, 1 << 8, 1 << 16, 1 << 24, 1 << 32]

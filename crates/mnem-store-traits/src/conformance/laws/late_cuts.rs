@@ -17,8 +17,8 @@ use crate::{
     },
 };
 
-/// The last of so many writes is followed by a power cut: round numbers, at which a buffer is full or a log is rotated,
-/// and the numbers after them. What happens at every 16th, 32nd or 64th write happens at the 128th too.
+/// A power cut follows the last of this many writes: round numbers, at which a buffer is full or a log is rotated, and
+/// the numbers after them. An event of every 16th, 32nd or 64th write happens at the 128th too.
 const LATER: [usize; 4] = [100, 101, 128, 129];
 
 pub(crate) fn later_writes_of_a_handle_survive_a_power_cut(case: &mut Case) -> LawResult {
@@ -129,7 +129,7 @@ fn is_whole(case: &Case, way: Write, scene: &Scene, what: &str) -> Result<(), Fa
     })
 }
 
-/// What a large write left when it was cut off is not in the way of later ones.
+/// The remains of a large write that was cut off do not disturb later writes.
 fn goes_on(case: &mut Case, way: Write, scene: &Scene, when: &str) -> Result<(), Failure> {
     for round in 0..2 {
         saw(format_args!("{way} {when}, and then write {round}"), scene.act(way, case.handles(), round)?).ok()?;

@@ -1,4 +1,4 @@
-//! Changes of another handle that leave every number as it was: how many there are, their sizes, the first and the last.
+//! Changes by another handle that keep every number: the count of items, their sizes, the first and the last one.
 
 use crate::{
     WriteBatch,
@@ -13,7 +13,7 @@ use crate::{
 };
 use bytes::Bytes;
 
-/// How often a handle looks before a change. What it remembers, it may remember only after it was asked for again.
+/// How often a handle looks before a change: it may cache only what was requested more than once.
 const LOOKS: usize = 4;
 
 pub(crate) fn changes_that_keep_every_number_are_seen(case: &mut Case) -> LawResult {

@@ -132,7 +132,7 @@ pub(crate) fn put_many_keeps_nothing_when_the_iterator_fails(case: &mut Case) ->
     Ok(())
 }
 
-/// Errors that an iterator may yield. What they say of their own call is not about the batch.
+/// Errors that an iterator may yield. Their fields describe another call, not the batch.
 pub(super) fn iterators_errors() -> [StoreError; 4] {
     let backend = |outcome| StoreError::Backend {
         backend: "the law's own iterator",

@@ -1,4 +1,4 @@
-//! Writes of every shape: what decides whether a store syncs must not be what the last part of a write looks like.
+//! Writes of every shape: whether a store syncs must not depend on the last part of a write.
 
 use bytes::Bytes;
 use cid::Cid;

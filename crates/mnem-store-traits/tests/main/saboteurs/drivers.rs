@@ -277,12 +277,12 @@ flaws! {
     create_empties_a_store: CreateEmpties => create_keeps_the_store_that_is_there "after it was opened with create";
     create_new_opens_a_store: CreateNewOpens => create_keeps_the_store_that_is_there "create_new";
     a_read_only_store_is_written_to: ReadOnlyWrites => read_only_store_refuses_writes "ReadOnly";
-    a_read_only_store_takes_what_is_there: ReadOnlyTakesWhatIsThere => read_only_store_refuses_writes "put of a block that is there";
+    a_read_only_store_takes_what_is_there: ReadOnlyTakesWhatIsThere => read_only_store_refuses_writes "put of a present block";
     a_read_only_store_is_marked: ReadOnlyMarksTheFile => read_only_store_refuses_writes "its files as they were";
     an_exclusive_store_has_writers: ExclusiveLetsWritersIn => exclusive_store_has_no_other_writer "after another wrote";
     a_writer_has_an_exclusive_handle_beside: ExclusiveBesideWriters => exclusive_store_has_no_other_writer "beside a writer";
     unknown_options_are_taken: TakesUnknownOptions => unknown_options_are_refused "no_such_option";
-    unknown_options_of_its_stores_are_taken: TakesUnknownOptionsOfItsStores => unknown_options_are_refused "of a store that is there";
+    unknown_options_of_its_stores_are_taken: TakesUnknownOptionsOfItsStores => unknown_options_are_refused "open an existing store";
     unknown_options_are_not_named: RefusesWithoutAName => unknown_options_are_refused "an error that names it";
     any_value_is_taken: TakesAnyValue => unknown_options_are_refused "`level`";
     keys_are_counted_as_bytes: CountsKeys => info_counts_what_is_there "40 blocks";
