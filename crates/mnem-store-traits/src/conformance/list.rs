@@ -392,6 +392,10 @@ macro_rules! __conformance_laws {
                     "`cids` lists 70,000 blocks, and `keys` as many keys, each once and without slowing down (for a slow store, as many as it can handle in a sixth of the deadline)."
                 must every_page cids_lists_what_moves_while_its_consumer_puts [Blocks]
                     "`cids` lists each block that is present throughout once, while its consumer puts hundreds of others."
+                must sweep reader_does_not_wait_for_a_sweep [Blocks]
+                    "Readers in other threads go on while the callback of a `sweep` runs."
+                must refused refused_write_is_forgotten [Blocks]
+                    "After a write was refused, for whatever reason, every way to write its blocks stores them like any others."
                 must every_page late_bad_block_keeps_nothing_of_a_large_batch [Blocks]
                     "No way to write a batch keeps anything of a batch of 3,000 blocks and 3 MiB whose last block is bad in any way, or of a batch of 64 MiB or of 20,000 blocks whose last block has wrong bytes."
                 must every_page large_batches_are_drained_before_anything_is_done [Blocks]
@@ -582,10 +586,12 @@ macro_rules! __conformance_laws {
                     "A commit that cannot look up a required block fails and moves no head."
                 must every_fault opening_that_fails_is_no_empty_store [Blocks Faults; PutsSurvive]
                     "If any operation of the medium fails during an open, of a small store or a large one, the open fails or the handle finds everything, and so do later opens."
-                must every_fault failed_sync_refuses_every_write [Blocks Faults; PutsSurvivePower]
-                    "After a failed sync of any write, the handle and each of its side tables refuse every write with a non-empty request with `Poisoned`, even if it would change nothing, until the store is reopened. Its capabilities stay the same. Once closed, they fail with `Closed`."
+                must poison failed_sync_refuses_every_write [Blocks Faults; PutsSurvivePower]
+                    "After a failed sync of any write, even one that had nothing to write itself, the handle and each of its side tables refuse every write with a non-empty request with `Poisoned`, even if it would change nothing, until the store is reopened. Its capabilities stay the same. Once closed, they fail with `Closed`."
+                must poison poisoned_handle_reads_what_others_write [Blocks SecondHandle Faults; PutsSurvivePower]
+                    "After a failed sync, every way to read returns what other handles have written since, or an error."
                 must every_fault no_read_waits_for_a_sync_of_any_write [Blocks Faults; PutsSurvivePower]
-                    "No way to read waits for the sync of any way to write."
+                    "No way to read, through any handle, waits for the sync of any way to write, even if it reads several pages or asks for hundreds of blocks."
 
                 must crash acknowledged_blocks_survive_a_power_cut [Blocks Crash; PutsSurvivePower]
                     "If the power is cut at any point of a `put_many`, acknowledged blocks are present, and each other block is whole or absent."
@@ -612,11 +618,11 @@ macro_rules! __conformance_laws {
                 must every_cut every_acknowledged_write_survives_a_power_cut [Blocks Crash; PutsSurvivePower]
                     "If the power is cut at any point of any write, and once more after recovery, everything that was acknowledged before either cut is present."
                 must late_cuts later_writes_of_a_handle_survive_a_power_cut [Blocks Crash; PutsSurvivePower]
-                    "Through every way to write, the 100th and the 128th write of a handle, and the one after each, are as durable as its first."
+                    "Through every way to write, the 100th and the 256th write of a handle, and the one after each, are as durable as its first."
                 must reopen what_came_back_survives_a_power_cut [Blocks Crash; PutsSurvivePower HeadsSurvivePower]
                     "A block, a head or a row that was removed and added again survives a power cut within another write."
                 must late_cuts put_into_the_next_segment_survives_a_power_cut [Blocks Crash; PutsSurvivePower]
-                    "The put that brings the total written by a handle to 4, 8 or 16 MiB, and the put after it, are as durable as its first put."
+                    "The put that brings the total written by a handle to 1, 2, 4, 8 or 16 MiB, and the put after it, are as durable as its first put."
                 must shapes every_kind_of_content_survives_a_power_cut [Blocks Crash; PutsSurvivePower]
                     "Blocks and heads under every kind of CID, blocks that cannot be checked, and rows of every kind survive a power cut within another write."
                 must shapes writes_of_every_shape_survive_a_power_cut [Blocks Crash; PutsSurvivePower]
@@ -626,7 +632,7 @@ macro_rules! __conformance_laws {
                 must late_cuts batch_of_many_bytes_is_all_or_nothing_after_a_power_cut [Blocks Crash; AtomicPutMany]
                     "If the power is cut at any point of an atomic batch or side-table write of 9 MiB, all of it is present, or nothing, and later writes survive another cut."
                 must late_cuts batch_of_many_parts_is_all_or_nothing_after_a_power_cut [Blocks Crash; AtomicPutMany]
-                    "If the power is cut at any point of an atomic batch of 1,100 blocks, or side-table write of as many rows, all of it is present, or nothing, and later writes survive another cut."
+                    "If the power is cut at any point of an atomic batch of 1,100 or 3,000 blocks, or side-table write of as many rows, all of it is present, or nothing, and later writes survive another cut."
                 must every_cut every_write_that_finds_its_work_done_is_durable [Blocks Faults Crash; PutsSurvivePower]
                     "A write that repeats one whose sync failed is durable once it returns `Ok`, even if it finds nothing left to write."
                 must every_cut write_beside_a_waiting_sync_is_durable [Blocks Faults Crash; PutsSurvivePower]

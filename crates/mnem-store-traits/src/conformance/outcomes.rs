@@ -46,6 +46,11 @@ pub(crate) fn at_few(attempt: impl FnMut(u32) -> Result<bool, Failure>) -> Resul
     at_some(2, attempt)
 }
 
+/// Calls `attempt` with 0, 1, 3, 7, …, until it returns `true` twice in a row. For batches of thousands.
+pub(crate) fn at_doubling(attempt: impl FnMut(u32) -> Result<bool, Failure>) -> Result<(), Failure> {
+    at_some(1, attempt)
+}
+
 fn at_some(part: u32, mut attempt: impl FnMut(u32) -> Result<bool, Failure>) -> Result<(), Failure> {
     let (mut n, mut through) = (0_u32, 0);
     while through < 2 {

@@ -65,7 +65,7 @@ pub(crate) fn large_batches_keep_cids_apart(case: &mut Case) -> LawResult {
     let others: Vec<Block> = raw.iter().map(other).collect();
     let both: Vec<Block> = raw.iter().zip(&others).flat_map(|(raw, other)| [raw.clone(), other.clone()]).collect();
     let ways = Write::ALL.into_iter().filter(|way| way.adds_blocks() && way.is_batch());
-    for way in ways.filter(|way| case.has(way.needs())) {
+    for way in ways.filter(|way| way.is_offered(case)) {
         let did = format!("{way} of {n} texts, each under two CIDs");
         saw(&did, way.put(case.handles(), &both)?).ok()?;
         lists(&*store, &cids_of(&both), &format!("after {did}"))?;

@@ -69,7 +69,7 @@ pub(crate) fn handle_far_behind_catches_up(case: &mut Case) -> LawResult {
 
 /// Makes changes that leave nothing behind but one head, which is returned.
 fn make_changes(case: &Case, writer: &Eyes) -> Result<Option<Cid>, Failure> {
-    let adds: Vec<Write> = Write::ALL.into_iter().filter(|way| way.adds_blocks() && case.has(way.needs())).collect();
+    let adds: Vec<Write> = Write::ALL.into_iter().filter(|way| way.adds_blocks() && way.is_offered(case)).collect();
     let adds: Vec<Write> = adds.into_iter().filter(|way| !way.changes_heads()).collect();
     let (begin, spare) = (Instant::now(), case.spare());
     let (mut last, mut n) = (None, 0);
@@ -123,7 +123,7 @@ struct Events {
 impl Events {
     fn new(case: &Case, label: &'static str) -> Self {
         let named = |what: &str| block(&format!("{label}, {what}"));
-        let ways = Write::ALL.into_iter().filter(|way| way.adds_blocks() && case.has(way.needs()));
+        let ways = Write::ALL.into_iter().filter(|way| way.adds_blocks() && way.is_offered(case));
         Self {
             label,
             new: ways.filter(|way| !way.changes_heads()).map(|way| (way, named(way.name()))).collect(),

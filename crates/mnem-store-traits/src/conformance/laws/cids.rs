@@ -77,7 +77,7 @@ pub(crate) fn cids_does_not_block_writers(case: &mut Case) -> LawResult {
     let store = case.blocks()?;
     let steady = blocks("steady", 30);
     put_many(&*store, &steady)?;
-    let ways: Vec<Write> = Write::ALL.into_iter().filter(|way| way.adds_blocks() && case.has(way.needs())).collect();
+    let ways: Vec<Write> = Write::ALL.into_iter().filter(|way| way.adds_blocks() && way.is_offered(case)).collect();
     let mut listed = Vec::new();
     for (i, item) in saw("cids()", store.cids()).ok()?.enumerate().take(1000) {
         listed.push(saw(format_args!("item {i} of cids() while its consumer writes"), item).ok()?);

@@ -16,7 +16,8 @@ use crate::{
         },
         expect::{ensure, heads_are, holds, lacks, lists, put, put_many, saw, sweep_is_refused, update},
         failure::LawResult,
-        ways::Write,
+        outcomes::LARGE,
+        ways::{Idle, IdleContent},
     },
     limits::BLOCK_BYTES_EVERY_BACKEND,
     supported_hashes,
@@ -160,6 +161,7 @@ pub(crate) fn commit_keeps_nothing_of_a_bad_batch(case: &mut Case) -> LawResult 
         lists(&*store, &[], &format!("after a refused {what}"))?;
         heads_are(&*store, &[head("before")], format_args!("after a refused {what}"))?;
     }
+    wrong_bytes_of_a_cid_with_another_part(&*store)?;
     let mut batch = WriteBatch::new();
     let (good, wrong) = (block("good"), Bytes::from_static(b"wrong"));
     batch.put_trusted(good.cid, good.data).put(good.cid, wrong).update(good.cid, []);
@@ -168,6 +170,34 @@ pub(crate) fn commit_keeps_nothing_of_a_bad_batch(case: &mut Case) -> LawResult 
     lists(&*store, &[], &format!("after a refused {what}"))?;
     heads_are(&*store, &[head("before")], format_args!("after a refused {what}"))?;
     Ok(())
+}
+
+/// A block is hashed even if the same batch requires it, makes it a head or supersedes it, and even if it is present.
+fn wrong_bytes_of_a_cid_with_another_part(store: &dyn Store) -> Result<(), Failure> {
+    let (good, wrong, before) = (block("good"), Bytes::from_static(b"wrong"), head("before"));
+    for present in [false, true] {
+        if present {
+            put(store, &good)?;
+        }
+        let wrong = || WriteBatch::new().put(good.cid, wrong.clone()).clone();
+        for (what, batch) in [
+            ("that it requires", wrong().require(good.cid).clone()),
+            ("that it requires for an update", wrong().require(good.cid).update(head("new"), [before]).clone()),
+            ("that becomes a head", wrong().update(good.cid, [before]).clone()),
+            ("that it supersedes", wrong().update(head("new"), [good.cid, before]).clone()),
+            ("that it swaps in", wrong().require(good.cid).swap([before], good.cid).clone()),
+        ] {
+            let did = format!("commit of wrong bytes under a CID {what}, which is present: {present}");
+            saw(&did, store.commit(&batch)).refused(ErrorKind::CidMismatch)?;
+            lists(
+                store,
+                if present { std::slice::from_ref(&good.cid) } else { &[] },
+                &format!("after a refused {did}"),
+            )?;
+            heads_are(store, &[before], format_args!("after a refused {did}"))?;
+        }
+    }
+    saw("delete", store.delete(&good.cid)).ok()
 }
 
 pub(crate) fn commit_refuses_a_missing_requirement(case: &mut Case) -> LawResult {
@@ -193,6 +223,24 @@ pub(crate) fn commit_refuses_a_missing_requirement(case: &mut Case) -> LawResult
             ensure(named, did, format_args!("an error that names {required}"), error)?;
         }
         heads_are(&*store, &[head("before")], "after a commit that required an absent block")?;
+    }
+    idle_commit_looks_for_its_requirements(&*store, &present, head("before"))?;
+    Ok(())
+}
+
+/// A commit that would change nothing looks for what it requires like any other.
+fn idle_commit_looks_for_its_requirements(store: &dyn Store, present: &Block, head: Cid) -> Result<(), Failure> {
+    let absent = block("absent").cid;
+    for (what, batch) in [
+        ("of nothing else", WriteBatch::new()),
+        ("of a present block", batch_of(std::slice::from_ref(present))),
+        ("of a head that is there", WriteBatch::new().update(head, []).clone()),
+        ("of a swap of the heads for themselves", WriteBatch::new().swap([head], head).clone()),
+        ("of a present block and head", batch_of(std::slice::from_ref(present)).update(head, []).clone()),
+    ] {
+        let did = format!("commit {what} that requires an absent block");
+        let mut batch = batch;
+        saw(&did, store.commit(batch.require_all([present.cid, absent]))).refused(ErrorKind::MissingBlock)?;
     }
     Ok(())
 }
@@ -453,6 +501,7 @@ pub(crate) fn closed_store_refuses_calls(case: &mut Case) -> LawResult {
     let store = case.store()?;
     let (present, new) = (block("present"), block("new"));
     commit(&*store, "a block and a head", batch_of(std::slice::from_ref(&present)).update(present.cid, []))?;
+    let content = IdleContent::write(case, case.in_short(LARGE), vec![present.cid])?;
     saw("close()", store.close()).ok()?;
     saw("close() of a closed store", store.close()).ok()?;
     let get = store.get(&present.cid);
@@ -487,26 +536,20 @@ pub(crate) fn closed_store_refuses_calls(case: &mut Case) -> LawResult {
     let mut batch = batch_of(std::slice::from_ref(&new));
     batch.update(new.cid, []);
     saw("commit after close()", store.commit(&batch)).refused(closed)?;
-    closed_calls_with_nothing_to_do(case, &present, &new)
+    closed_calls_with_nothing_to_do(case, &content, &new)
 }
 
 /// Calls that would have nothing to write if the store were open.
-fn closed_calls_with_nothing_to_do(case: &Case, present: &Block, absent: &Block) -> LawResult {
+fn closed_calls_with_nothing_to_do(case: &Case, content: &IdleContent, absent: &Block) -> LawResult {
     let (store, closed) = (case.store()?, ErrorKind::Closed);
-    for way in Write::ALL.into_iter().filter(|way| way.adds_blocks() && case.has(way.needs())) {
-        let put = way.put(case.handles(), std::slice::from_ref(present))?;
-        saw(format_args!("{way} of a block that is there, after close()"), put).refused(closed)?;
-    }
-    for way in [Write::Delete, Write::DeleteMany] {
-        let removed = way.remove(case.handles(), &[absent.cid])?;
-        saw(format_args!("{way} of an absent block, after close()"), removed).refused(closed)?;
+    for idle in Idle::all().into_iter().filter(|idle| idle.is_offered(case)) {
+        for n in [1, content.blocks.len()] {
+            let refused = idle.act(case.handles(), content, n)?;
+            saw(format_args!("{idle} ({n}), after close()"), refused).refused(closed)?;
+        }
     }
     saw("get of an absent block after close()", store.get(&absent.cid)).refused(closed)?;
     saw("has of an absent block after close()", store.has(&absent.cid)).refused(closed)?;
     saw("has_many of an absent block after close()", store.has_many(&[absent.cid])).refused(closed)?;
-    saw("update to the head there is, after close()", store.update(&present.cid, &[])).refused(closed)?;
-    saw("swap to the head there is, after close()", store.swap(&[present.cid], &present.cid)).refused(closed)?;
-    saw("commit of a requirement after close()", store.commit(WriteBatch::new().require(present.cid)))
-        .refused(closed)?;
     Ok(())
 }

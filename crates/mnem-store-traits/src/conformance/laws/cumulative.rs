@@ -1,18 +1,21 @@
 //! The claim that the `Ok` of one write covers everything that its handle could read before.
 
+use std::fmt;
+
 use bytes::Bytes;
+use cid::Cid;
 
 use crate::{
-    StoreError, WriteBatch,
+    StoreError,
     conformance::{
         Claim, Failure, Fault, Handles, Profile,
         case::{Case, offered},
         data::{block, head},
         expect::{ensure, holds, saw},
         failure::LawResult,
-        outcomes::at_each,
+        outcomes::{LARGE, at_each},
         show::Show,
-        ways::{Scene, Write, writes_of},
+        ways::{Idle, IdleContent, Scene, Write, writes_of},
     },
 };
 
@@ -23,17 +26,8 @@ const TABLE: &str = "unsynced";
 enum Covering {
     /// It writes something.
     By(Write),
-    /// A put of a block that is there and durable: it has nothing to write. So have the others.
-    PutOfPresent,
-    /// A commit of such a block.
-    CommitOfPresent,
-    /// A commit that only requires such a block.
-    Requirement,
-    DeleteOfAbsent,
-    DeleteManyOfAbsent,
-    UpdateToPresent,
-    CommitToTheSameHeads,
-    DeleteOfAbsentRow,
+    /// It has nothing to write, and names so many durable blocks or rows.
+    Idle(Idle, usize),
 }
 
 /// What a first write puts into the store without being able to sync it.
@@ -47,10 +41,14 @@ enum Unsynced {
 pub(crate) fn ok_covers_what_the_handle_could_read(case: &mut Case) -> LawResult {
     let heads = case.has(Profile::Heads) && case.claims(Claim::HeadsSurvivePower);
     let ways = writes_of("ok_covers_what_the_handle_could_read").into_iter();
-    let ways = ways.filter(|way| case.has(way.needs()) && way.durable_by().iter().all(|claim| case.claims(*claim)));
-    let idle = Covering::IDLE.into_iter().filter(|covering| case.has(covering.needs()));
-    let idle = idle.filter(|covering| heads || !covering.is_about_heads());
-    let coverings: Vec<Covering> = ways.map(Covering::By).chain(idle).collect();
+    let ways = ways.filter(|way| way.is_offered(case) && way.durable_by().iter().all(|claim| case.claims(*claim)));
+    let idle = Idle::all().into_iter().filter(|idle| idle.is_offered(case) && (heads || !idle.is_about_heads()));
+    let idle: Vec<Idle> = idle.collect();
+    let large = case.in_short(LARGE);
+    let coverings: Vec<Covering> =
+        ways.map(Covering::By).chain(idle.iter().map(|idle| Covering::Idle(*idle, 1))).collect();
+    let larger: Vec<Covering> =
+        idle.iter().filter(|idle| idle.is_batch()).map(|idle| Covering::Idle(*idle, large)).collect();
     for unsynced in [Unsynced::Block, Unsynced::Head, Unsynced::Row] {
         let has = match unsynced {
             Unsynced::Block => true,
@@ -58,8 +56,11 @@ pub(crate) fn ok_covers_what_the_handle_could_read(case: &mut Case) -> LawResult
             Unsynced::Row => case.has(Profile::SideTables),
         };
         // A swap names all heads, so it would supersede the one to be covered.
-        let fits = |covering: &&Covering| unsynced != Unsynced::Head || **covering != Covering::By(Write::Swap);
-        for covering in coverings.iter().filter(fits).filter(|_| has) {
+        let swaps = [Covering::By(Write::Swap), Covering::Idle(Idle::Swap, 1)];
+        let fits = |covering: &&Covering| unsynced != Unsynced::Head || !swaps.contains(covering);
+        // Many items are tried with one kind of content, because they take long.
+        let larger = if unsynced == Unsynced::Block { &larger[..] } else { &[] };
+        for covering in coverings.iter().chain(larger).filter(fits).filter(|_| has) {
             at_each(|syncs| covered(case, unsynced, *covering, false, syncs))?;
             if case.has(Profile::SecondHandle) {
                 at_each(|syncs| covered(case, unsynced, *covering, true, syncs))?;
@@ -81,26 +82,40 @@ fn covered(
     let scene = Scene::new(3);
     let mut case = case.fresh()?;
     scene.set(&case, if let Covering::By(way) = covering { way } else { Write::Put })?;
+    let n = if let Covering::Idle(_, n) = covering { n } else { 1 };
+    let mut content = IdleContent::write(&case, n, vec![head("old")])?;
+    // Opened now, because an opening after the failure might make the data durable.
+    let second = if through_another { Some(case.second()?) } else { None };
     case.set_fault(Some(Fault::SyncsAfter(syncs)))?;
     let done = unsynced.write(case.handles())?.is_ok();
     case.set_fault(None)?;
-    let second = if through_another { Some(case.second()?) } else { None };
     if second.is_none() {
         case.drop_and_open()?;
     }
     let handles = second.as_ref().unwrap_or(case.handles());
     let there = unsynced.is_there(handles, "before the power was cut")?;
-    saw(covering.name(), covering.act(handles, &scene)?).ok()?;
+    if there && unsynced == Unsynced::Head {
+        content.heads.push(unsynced_cid());
+    }
+    let acknowledged = match covering {
+        Covering::By(way) => scene.act(way, handles, 0)?,
+        Covering::Idle(idle, n) => idle.act(handles, &content, n)?,
+    };
+    saw(covering, acknowledged).ok()?;
     case.cut_power_after(0)?;
     drop(second);
     case.drop_and_open()?;
     let when = format!(
-        "after a power cut: its write met a failure after {syncs} syncs, it could be read, then {} was acknowledged",
-        covering.name()
+        "after a power cut: its write met a failure after {syncs} syncs, it could be read, then {covering} was acknowledged"
     );
     let survived = unsynced.is_there(case.handles(), &when)?;
     ensure(survived || !there, format_args!("{} {when}", unsynced.name()), "it is there", "nothing")?;
     Ok(done)
+}
+
+/// The block, or the head, of the first write.
+fn unsynced_cid() -> Cid {
+    block("written while syncs fail").cid
 }
 
 impl Unsynced {
@@ -155,67 +170,11 @@ impl Unsynced {
     }
 }
 
-impl Covering {
-    /// Those that write nothing.
-    const IDLE: [Self; 8] = [
-        Self::PutOfPresent,
-        Self::Requirement,
-        Self::CommitOfPresent,
-        Self::DeleteOfAbsent,
-        Self::DeleteManyOfAbsent,
-        Self::UpdateToPresent,
-        Self::CommitToTheSameHeads,
-        Self::DeleteOfAbsentRow,
-    ];
-
-    fn name(self) -> &'static str {
+impl fmt::Display for Covering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::By(way) => way.name(),
-            Self::PutOfPresent => "put of a block that is there",
-            Self::CommitOfPresent => "commit of a block that is there",
-            Self::Requirement => "commit that only requires a block",
-            Self::DeleteOfAbsent => "delete of an absent block",
-            Self::DeleteManyOfAbsent => "delete_many of an absent block",
-            Self::UpdateToPresent => "update to a head that is there",
-            Self::CommitToTheSameHeads => "commit that swaps the heads for themselves",
-            Self::DeleteOfAbsentRow => "side table write that deletes an absent row",
+            Self::By(way) => way.fmt(f),
+            Self::Idle(idle, n) => write!(f, "{idle} ({n})"),
         }
-    }
-
-    fn needs(self) -> Profile {
-        match self {
-            Self::By(way) => way.needs(),
-            Self::PutOfPresent | Self::DeleteOfAbsent | Self::DeleteManyOfAbsent => Profile::Blocks,
-            Self::UpdateToPresent => Profile::Heads,
-            Self::CommitOfPresent | Self::Requirement | Self::CommitToTheSameHeads => Profile::Store,
-            Self::DeleteOfAbsentRow => Profile::SideTables,
-        }
-    }
-
-    fn is_about_heads(self) -> bool {
-        matches!(self, Self::UpdateToPresent | Self::CommitToTheSameHeads)
-    }
-
-    fn act(self, handles: &Handles, scene: &Scene) -> Result<Result<(), StoreError>, Failure> {
-        let durable = &scene.kept()[0];
-        let (blocks, store) =
-            (|| offered(handles.as_blocks(), Profile::Blocks), || offered(handles.as_store(), Profile::Store));
-        Ok(match self {
-            Self::By(way) => scene.act(way, handles, 0)?,
-            Self::PutOfPresent => blocks()?.put(&durable.cid, durable.data.clone()),
-            Self::CommitOfPresent => store()?.commit(WriteBatch::new().put(durable.cid, durable.data.clone())),
-            Self::Requirement => store()?.commit(WriteBatch::new().require(durable.cid)),
-            Self::DeleteOfAbsent => blocks()?.delete(&block("absent").cid),
-            Self::DeleteManyOfAbsent => blocks()?.delete_many(&mut std::iter::once(Ok(block("absent").cid))),
-            Self::UpdateToPresent => offered(handles.as_heads(), Profile::Heads)?.update(&head("old"), &[]),
-            Self::CommitToTheSameHeads => {
-                let heads = saw("heads()", offered(handles.as_heads(), Profile::Heads)?.heads()).ok()?;
-                store()?.commit(WriteBatch::new().swap_all(heads.clone(), heads))
-            }
-            Self::DeleteOfAbsentRow => {
-                let table = store()?.side_table(TABLE);
-                table.and_then(|table| table.write(&[], &[Bytes::from_static(b"absent")]))
-            }
-        })
     }
 }

@@ -92,6 +92,16 @@ pub(crate) fn damaged_block_hides_no_other(case: &mut Case) -> LawResult {
         holds(&*store, block, "beside a damaged block")?;
     }
     lists(&*store, &all.iter().map(|block| block.cid).collect::<Vec<_>>(), "with a damaged block")?;
+    let mut shown = 0;
+    let swept = store.sweep(None, None, &mut |cid| {
+        shown += 1;
+        *cid == all[7].cid
+    });
+    if saw("sweep with a damaged block, which is dead", swept).ok()?.is_some() {
+        ensure(shown == all.len(), "sweep with a damaged block", "every block", format_args!("{shown} of them"))?;
+        let kept = all.iter().map(|block| block.cid).filter(|cid| *cid != all[7].cid);
+        lists(&*store, &kept.collect::<Vec<_>>(), "after a sweep removed a damaged block")?;
+    }
     Ok(())
 }
 

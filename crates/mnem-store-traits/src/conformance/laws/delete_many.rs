@@ -108,6 +108,16 @@ pub(crate) fn delete_many_iterator_may_use_the_store(case: &mut Case) -> LawResu
     own?;
     lists(&*store, &cids(&written), "after a delete_many whose iterator put a block that it named")?;
 
+    // So is one that the iterator puts before it names it.
+    let mut own = Ok(());
+    let mut puts = [&gone[0], &gone[1]].into_iter().map(|block| {
+        own = own.clone().and_then(|()| put(&*store, block));
+        Ok(block.cid)
+    });
+    saw("delete_many whose iterator puts what it names next", store.delete_many(&mut puts)).ok()?;
+    own?;
+    lists(&*store, &cids(&written), "after a delete_many whose iterator put what it named next")?;
+
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         let panics = std::iter::once_with(|| std::panic::panic_any("the law's own iterator panics"));
         store.delete_many(&mut cids(&written).into_iter().map(Ok).chain(panics))

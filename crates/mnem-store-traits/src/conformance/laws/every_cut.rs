@@ -7,8 +7,8 @@ use crate::{
     conformance::{
         Failure, Fault, Handles, Profile,
         case::{Case, offered},
-        data::{Block, block, head, sized},
-        expect::{ensure, heads_are, holds, saw},
+        data::{Block, block, blocks, head, sized},
+        expect::{ensure, heads_are, holds, put, put_many, saw},
         failure::LawResult,
         outcomes::{LARGE, at_each, at_few},
         threads::join,
@@ -19,7 +19,7 @@ use crate::{
 pub(crate) fn every_acknowledged_write_survives_a_power_cut(case: &mut Case) -> LawResult {
     for way in writes_of("every_acknowledged_write_survives_a_power_cut") {
         let claimed = way.durable_by().iter().all(|claim| case.claims(*claim));
-        if case.has(way.needs()) && claimed {
+        if way.is_offered(case) && claimed {
             at_each(|operations| cut_within(case, way, 3, operations))?;
             if way.is_batch() {
                 // A batch of one may take the code path of a single block.
@@ -86,13 +86,15 @@ fn is_all_there(
 
 pub(crate) fn every_write_makes_an_unsynced_block_durable(case: &mut Case) -> LawResult {
     let ways = writes_of("every_write_makes_an_unsynced_block_durable");
-    let ways: Vec<Write> = ways.into_iter().filter(|way| case.has(way.needs())).collect();
-    // A batch contains the block once alone, so that there is nothing to write, and once beside a new block that must
-    // be written.
-    let alone = ways.iter().map(|way| Relies::Puts { way: *way, beside_new: false });
-    let beside = ways.iter().filter(|way| way.is_batch()).map(|way| Relies::Puts { way: *way, beside_new: true });
-    let requires = case.has(Profile::Store).then_some(Relies::Requires);
-    let relies: Vec<Relies> = alone.chain(beside).chain(requires).collect();
+    let ways: Vec<Write> = ways.into_iter().filter(|way| way.is_offered(case)).collect();
+    // A batch contains the block once alone, so that there is nothing to write, once beside a new block that must be
+    // written, and once among many that are present and durable.
+    let many = Beside::Present(case.in_short(LARGE));
+    let batches = ways.iter().filter(|way| way.is_batch());
+    let alone = ways.iter().map(|way| Relies::Puts { way: *way, beside: Beside::Nothing });
+    let among = batches.flat_map(|way| [Beside::New, many].map(|beside| Relies::Puts { way: *way, beside }));
+    let requires = [Beside::Nothing, many].into_iter().filter(|_| case.has(Profile::Store));
+    let relies: Vec<Relies> = alone.chain(among).chain(requires.map(|beside| Relies::Requires { beside })).collect();
     for through in [Through::Reopened, Through::Another, Through::AnotherThatFailed] {
         if through != Through::Reopened && !case.has(Profile::SecondHandle) {
             continue;
@@ -131,28 +133,61 @@ fn second_that_failed(case: &Case) -> Result<Handles, Failure> {
 enum Relies {
     Puts {
         way: Write,
-        beside_new: bool,
+        beside: Beside,
     },
     /// A commit with a head that requires the block.
-    Requires,
+    Requires {
+        beside: Beside,
+    },
+}
+
+/// What else such a write names, before the block.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    Nothing,
+    New,
+    /// So many blocks that are present and durable.
+    Present(usize),
+}
+
+impl Beside {
+    fn is_present_before(self) -> bool {
+        matches!(self, Self::Present(_))
+    }
+
+    fn blocks(self) -> Vec<Block> {
+        match self {
+            Self::Nothing => Vec::new(),
+            Self::New => vec![block("new beside it")],
+            Self::Present(n) => blocks("present beside it", n),
+        }
+    }
 }
 
 impl Relies {
     fn name(self) -> &'static str {
         match self {
             Self::Puts { way, .. } => way.name(),
-            Self::Requires => "commit that requires it",
+            Self::Requires { .. } => "commit that requires it",
+        }
+    }
+
+    fn beside(self) -> Beside {
+        match self {
+            Self::Puts { beside, .. } | Self::Requires { beside } => beside,
         }
     }
 }
 
 fn rely_on(handles: &Handles, relies: Relies, block: &Block) -> Result<Result<(), StoreError>, Failure> {
+    let mut all = relies.beside().blocks();
+    all.push(block.clone());
     match relies {
-        Relies::Puts { way, beside_new: true } => way.put(handles, &[block.clone(), self::block("new beside it")]),
-        Relies::Puts { way, beside_new: false } => way.put(handles, std::slice::from_ref(block)),
-        Relies::Requires => {
-            let store = offered(handles.as_store(), Profile::Store)?;
-            Ok(store.commit(WriteBatch::new().require(block.cid).update(head("that relies on it"), [])))
+        Relies::Puts { way, .. } => way.put(handles, &all),
+        Relies::Requires { .. } => {
+            let mut batch = WriteBatch::new();
+            batch.require_all(all.iter().map(|block| block.cid)).update(head("that relies on it"), []);
+            Ok(offered(handles.as_store(), Profile::Store)?.commit(&batch))
         }
     }
 }
@@ -162,6 +197,9 @@ fn rely_on(handles: &Handles, relies: Relies, block: &Block) -> Result<Result<()
 fn unsynced(case: &Case, relies: Relies, through: Through, syncs: u32) -> Result<bool, Failure> {
     let block = block("put while syncs fail");
     let mut case = case.fresh()?;
+    if relies.beside().is_present_before() {
+        put_many(&*case.blocks()?, &relies.beside().blocks())?;
+    }
     let failed = (through == Through::AnotherThatFailed).then(|| second_that_failed(&case)).transpose()?;
     case.set_fault(Some(Fault::SyncsAfter(syncs)))?;
     let done = case.blocks()?.put(&block.cid, block.data.clone()).is_ok();
@@ -171,7 +209,7 @@ fn unsynced(case: &Case, relies: Relies, through: Through, syncs: u32) -> Result
         case.drop_and_open()?;
     }
     let handles = second.as_ref().unwrap_or(case.handles());
-    let (name, requires) = (relies.name(), matches!(relies, Relies::Requires));
+    let (name, requires) = (relies.name(), matches!(relies, Relies::Requires { .. }));
     let there = saw("has", offered(handles.as_blocks(), Profile::Blocks)?.has(&block.cid)).ok()?;
     let relied = rely_on(handles, relies, &block)?;
     let is_poisoned = |error: &StoreError| error.kind() == crate::ErrorKind::Poisoned;
@@ -182,12 +220,15 @@ fn unsynced(case: &Case, relies: Relies, through: Through, syncs: u32) -> Result
         saw("commit that requires a block which is not there", relied).refused(crate::ErrorKind::MissingBlock)?;
         return Ok(done);
     }
-    saw(format_args!("{name} of a block whose first put met a failure after {syncs} syncs"), relied).ok()?;
+    let among = relies.beside().blocks().len();
+    saw(format_args!("{name} of {among} others and a block whose first put met a failure after {syncs} syncs"), relied)
+        .ok()?;
     case.cut_power_after(0)?;
     drop(second);
     case.drop_and_open()?;
-    let when =
-        format!("after a power cut: its first put met a failure after {syncs} syncs, then {name} was acknowledged");
+    let when = format!(
+        "after a power cut: its first put met a failure after {syncs} syncs, then {name} was acknowledged, of it and {among} others"
+    );
     holds(&*case.blocks()?, &block, &when)?;
     if requires {
         heads_are(&*case.heads()?, &[head("that relies on it")], &when)?;
@@ -199,7 +240,7 @@ pub(crate) fn every_write_that_finds_its_work_done_is_durable(case: &mut Case) -
     case.must_have_syncs()?;
     for way in writes_of("every_write_that_finds_its_work_done_is_durable") {
         let claimed = way.durable_by().iter().all(|claim| case.claims(*claim));
-        if !case.has(way.needs()) || !claimed {
+        if !way.is_offered(case) || !claimed {
             continue;
         }
         at_each(|syncs| repeated(case, way, false, syncs))?;
@@ -247,14 +288,46 @@ pub(crate) fn write_beside_a_waiting_sync_is_durable(case: &mut Case) -> LawResu
     case.must_have_syncs()?;
     for way in writes_of("write_beside_a_waiting_sync_is_durable") {
         let claimed = way.durable_by().iter().all(|claim| case.claims(*claim));
-        if case.has(way.needs()) && claimed {
+        if way.is_offered(case) && claimed {
             beside_a_waiting_sync(case, way, false)?;
             if case.has(Profile::SecondHandle) {
                 beside_a_waiting_sync(case, way, true)?;
             }
+            for through_another in [false, true] {
+                if way.adds_blocks() && (!through_another || case.has(Profile::SecondHandle)) {
+                    same_block_beside_a_waiting_sync(case, way, through_another)?;
+                }
+            }
         }
     }
     Ok(())
+}
+
+/// No sync ends meanwhile, so a put of the same block cannot be durable before the sync goes on.
+fn same_block_beside_a_waiting_sync(case: &Case, way: Write, through_another: bool) -> Result<(), Failure> {
+    const WINDOW: Duration = Duration::from_millis(20);
+    let (case, block) = (case.fresh()?, block("whose sync waits"));
+    let second = if through_another { Some(case.second()?) } else { None };
+    let handles = second.as_ref().unwrap_or(case.handles());
+    let (store, (send, done)) = (case.blocks()?, mpsc::channel());
+    case.set_fault(Some(Fault::SyncsWait))?;
+    let (early, first, again) = thread::scope(|scope| {
+        let first = scope.spawn(|| saw("put whose sync waits", store.put(&block.cid, block.data.clone())).ok());
+        thread::sleep(WINDOW);
+        let again = scope.spawn(|| {
+            let written = way.put(handles, std::slice::from_ref(&block));
+            // After the window nobody listens any more.
+            let _ = send.send(written.as_ref().is_ok_and(Result::is_ok));
+            written
+        });
+        let early = done.recv_timeout(WINDOW).unwrap_or(false);
+        let released = case.set_fault(None);
+        (early, join(first).and(released), join(again))
+    });
+    first?;
+    let did = format_args!("{way} of a block whose put waits for its sync");
+    ensure(!early, did, "no Ok before a sync has ended", "Ok")?;
+    saw(did, again?).ok()
 }
 
 /// The sync of a put waits while a second write begins. Both are acknowledged, then the power is cut.
@@ -320,15 +393,29 @@ pub(crate) fn power_cut_while_opening_loses_nothing(case: &mut Case) -> LawResul
     let way = if way.durable_by().iter().all(|claim| case.claims(*claim)) { way } else { Write::PutMany };
     // The states that the opening finds: a clean store, and one left by an interrupted write.
     for interrupted in [None, Some(1), Some(2), Some(3), Some(4), Some(6)] {
-        at_each(|operations| cut_while_opening(case, way, interrupted, operations))?;
+        // What a cut leaves of the last writes depends on the medium, which may choose anew after other writes.
+        let choices = if interrupted.is_some() && !case.is_slow() { CHOICES } else { 1 };
+        for before in 0..choices {
+            at_each(|operations| cut_while_opening(case, way, before, interrupted, operations))?;
+        }
     }
     Ok(())
 }
 
+/// How often a cut is tried, each time after another number of writes.
+const CHOICES: usize = 4;
+
 /// Returns whether the power lasted until the store was open and one more write was done.
-fn cut_while_opening(case: &Case, way: Write, interrupted: Option<u64>, operations: u32) -> Result<bool, Failure> {
+fn cut_while_opening(
+    case: &Case,
+    way: Write,
+    before: usize,
+    interrupted: Option<u64>,
+    operations: u32,
+) -> Result<bool, Failure> {
     let scene = Scene::new(3);
     let mut case = case.fresh()?;
+    blocks("put before", before).iter().try_for_each(|block| put(&*case.blocks()?, block))?;
     scene.set(&case, way)?;
     saw(format_args!("{way}"), scene.act(way, case.handles(), 0)?).ok()?;
     let second = match interrupted {
@@ -342,9 +429,9 @@ fn cut_while_opening(case: &Case, way: Write, interrupted: Option<u64>, operatio
     let opened = case.open_with_a_cut(operations.into())?;
     let done = opened && case.blocks()?.put(&last.cid, last.data.clone()).is_ok();
     case.drop_and_open()?;
-    let before =
+    let cut_off =
         interrupted.map_or_else(String::new, |n| format!(", after a {way} that was cut off {n} operations in"));
-    let when = format!("after the power was cut {operations} operations into the opening{before}");
+    let when = format!("after the power was cut {operations} operations into the opening{cut_off}");
     for again in ["", ", and once more"] {
         let when = format!("{when}{again}");
         scene.rest_is_kept(way, case.handles(), &when)?;

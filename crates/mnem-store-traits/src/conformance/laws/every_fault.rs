@@ -1,25 +1,27 @@
 //! Failing media, below every way to read and write.
 
 use std::{
+    ops::ControlFlow,
     sync::{Mutex, MutexGuard, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
+use cid::Cid;
 
 use crate::{
-    Capabilities, ErrorKind, HeadsCapabilities, Outcome, StoreError, WriteBatch,
+    ErrorKind, Outcome, StoreError, WriteBatch,
     conformance::{
         Claim, Failure, Fault, Profile,
         case::{Case, offered},
-        data::{block, blocks, head, heads},
-        expect::{ensure, put_many, saw, update},
+        data::{block, blocks, head, heads, sized},
+        expect::{ensure, holds, put, put_many, saw, update},
         failure::LawResult,
-        outcomes::{LARGE, at_each, at_few, at_growing},
+        outcomes::{LARGE, at_few, at_growing},
         show::Show,
         threads::join,
-        ways::{Extent, Eyes, Read, Scene, Subject, Write, reads_of, writes_of},
+        ways::{Extent, Eyes, IdleContent, Read, Scene, Subject, Write, reads_of, writes_of},
     },
 };
 
@@ -175,13 +177,13 @@ fn listed(eyes: &Eyes, read: Read, n: usize) -> Result<Option<Counted>, Failure>
 /// The ways whose effect the store claims to survive a reopening.
 pub(super) fn surviving<'a>(case: &'a Case, ways: Vec<Write>) -> impl Iterator<Item = Write> + 'a {
     let survives = |way: &Write| !way.changes_heads() || case.claims(Claim::HeadsSurvive);
-    ways.into_iter().filter(move |way| case.has(way.needs()) && survives(way))
+    ways.into_iter().filter(move |way| way.is_offered(case) && survives(way))
 }
 
 /// The ways whose effect the store claims to survive a power cut.
-fn durable<'a>(case: &'a Case, ways: Vec<Write>) -> impl Iterator<Item = Write> + 'a {
+pub(super) fn durable<'a>(case: &'a Case, ways: Vec<Write>) -> impl Iterator<Item = Write> + 'a {
     let claimed = |way: &Write| way.durable_by().iter().all(|claim| case.claims(*claim));
-    ways.into_iter().filter(move |way| case.has(way.needs()) && claimed(way))
+    ways.into_iter().filter(move |way| way.is_offered(case) && claimed(way))
 }
 
 pub(crate) fn every_write_that_fails_is_as_it_says(case: &mut Case) -> LawResult {
@@ -190,9 +192,15 @@ pub(crate) fn every_write_that_fails_is_as_it_says(case: &mut Case) -> LawResult
         for way in &ways {
             let small = Scene::new(3);
             at_growing(|n| fail_and_judge(case, &small, *way, fault(n)))?;
+            if case.has(Profile::SecondHandle) && matches!(fault(0), Fault::ReadsAfter(_)) {
+                at_few(|n| fail_while_behind(case, &small, *way, fault(n)))?;
+            }
             if way.is_batch() && !case.is_slow() {
                 let large = Scene::new(case.in_short(LARGE));
                 at_few(|n| fail_and_judge(case, &large, *way, fault(n)))?;
+            }
+            if way.adds_blocks() || *way == Write::Row {
+                at_few(|n| fail_and_judge(case, &Scene::of_large_blocks(), *way, fault(n)))?;
             }
         }
     }
@@ -219,13 +227,35 @@ pub(super) fn fail_and_judge(case: &Case, scene: &Scene, way: Write, fault: Faul
             result = again;
         }
     }
+    // A write of another size and kind, which the handle may refuse.
+    let next = block("put after the failure");
+    let acknowledged = case.blocks()?.put(&next.cid, next.data.clone()).is_ok();
     case.drop_and_open()?;
-    scene.is_as_said(&case, way, 0, &result, &format!("{when} and the store reopened"))?;
+    let when = format!("{when} and the store reopened");
+    scene.is_as_said(&case, way, 0, &result, &when)?;
+    if acknowledged {
+        holds(&*case.blocks()?, &next, &format!("put after a {way} {when}"))?;
+    }
     Ok(done)
 }
 
+/// Writes while the medium fails, through a handle that has not read yet what another has written.
+fn fail_while_behind(case: &Case, scene: &Scene, way: Write, fault: Fault) -> Result<bool, Failure> {
+    let mut case = case.fresh()?;
+    let behind = case.second()?;
+    scene.set(&case, way)?;
+    case.set_fault(Some(fault))?;
+    let result = scene.act(way, &behind, 0)?;
+    case.set_fault(None)?;
+    drop(behind);
+    case.drop_and_open()?;
+    let when = format!("through a handle that was behind, and met {fault:?}, after the store was reopened");
+    scene.is_as_said(&case, way, 0, &result, &when)?;
+    Ok(result.is_ok())
+}
+
 /// Checks that the old content is still there, unless the handle reports that it cannot read.
-fn kept_or_failed(case: &Case, scene: &Scene, way: Write, when: &str) -> Result<(), Failure> {
+pub(super) fn kept_or_failed(case: &Case, scene: &Scene, way: Write, when: &str) -> Result<(), Failure> {
     let eyes = Eyes::without_tables(case.handles());
     for block in scene.kept() {
         let subject = Subject::Block(block.clone());
@@ -291,174 +321,76 @@ fn open_a_larger_store(case: &Case, reads: u32) -> Result<bool, Failure> {
     Ok(opened)
 }
 
-pub(crate) fn failed_sync_refuses_every_write(case: &mut Case) -> LawResult {
-    case.must_have_syncs()?;
-    let scene = Scene::new(3);
-    let ways: Vec<Write> = durable(case, writes_of("failed_sync_refuses_every_write")).collect();
-    for way in &ways {
-        at_each(|n| {
-            let mut case = case.fresh()?;
-            scene.set(&case, Write::DeleteMany)?;
-            // A side table that was opened before the failure.
-            let eyes = Eyes::new(case.handles())?;
-            let second = if case.has(Profile::SecondHandle) { Some(case.second()?) } else { None };
-            let claimed = claims_of(&case);
-            case.set_fault(Some(Fault::SyncsAfter(n)))?;
-            if scene.act(*way, case.handles(), 0)?.is_ok() {
-                ensure(
-                    n > 0,
-                    format_args!("{way} while every sync fails"),
-                    "an error: it could not be made durable",
-                    "Ok",
-                )?;
-                return Ok(true);
-            }
-            case.set_fault(None)?;
-            let same = claims_of(&case) == claimed;
-            ensure(same, format_args!("capabilities after a {way} whose sync failed"), "the same as before", "others")?;
-            for _ in 0..2 {
-                for next in &ways {
-                    let refused = scene.act(*next, case.handles(), 1)?;
-                    saw(format_args!("{next} after a {way} whose sync failed"), refused)
-                        .refused(ErrorKind::Poisoned)?;
-                }
-                refuses_what_is_done_already(&case, &scene, *way)?;
-                if case.has(Profile::SideTables) {
-                    let row = (Bytes::from_static(b"key"), Bytes::from_static(b"value"));
-                    let refused = eyes.table()?.write(&[row], &[]);
-                    let did = format_args!("write of a side table opened before a {way} whose sync failed");
-                    saw(did, refused).refused(ErrorKind::Poisoned)?;
-                    tables_stay_poisoned(&case, &eyes, *way)?;
-                }
-                // No successful operation may lift the refusal.
-                kept_or_failed(
-                    &case,
-                    &scene,
-                    Write::DeleteMany,
-                    &format!("through the handle of a {way} whose sync failed"),
-                )?;
-                // Nor may a write by another handle, which is allowed to continue.
-                if let Some(second) = &second {
-                    let _ = scene.act(Write::Put, second, 1)?;
-                }
-            }
-            drop((eyes, second));
-            if case.has(Profile::Store) {
-                closes_for_good(&case, &scene, *way)?;
-            }
-            case.drop_and_open()?;
-            saw("put after a failed sync and reopening", scene.act(Write::Put, case.handles(), 2)?).ok()?;
-            Ok(false)
-        })?;
-    }
-    Ok(())
-}
-
-/// What the handle claims now.
-fn claims_of(case: &Case) -> (Option<Capabilities>, Option<HeadsCapabilities>) {
-    let handles = case.handles();
-    let blocks = handles.as_blocks().map(|blocks| blocks.capabilities());
-    (blocks, handles.as_heads().map(|heads| heads.heads_capabilities()))
-}
-
-/// After a failed sync all reads of side tables go on, or none; a table that is opened by then refuses writes.
-fn tables_stay_poisoned(case: &Case, eyes: &Eyes, failed: Write) -> Result<(), Failure> {
-    let (store, when) = (case.store()?, format!("after a {failed} whose sync failed"));
-    if eyes.table()?.get(b"key").is_ok() {
-        let keys = eyes.table()?.keys(b"").and_then(|keys| keys.collect::<Result<Vec<_>, _>>());
-        saw(format_args!("keys() {when}, while rows are read"), keys.map(drop)).ok()?;
-        saw(format_args!("side_tables() {when}, while rows are read"), store.side_tables().map(drop)).ok()?;
-    }
-    let written = store
-        .side_table("opened_since")
-        .and_then(|table| table.write(&[(Bytes::from_static(b"key"), Bytes::new())], &[]));
-    saw(format_args!("write of a side table opened {when}"), written).refused(ErrorKind::Poisoned).map(drop)
-}
-
-/// A handle that refuses writes can be closed like any other; then it refuses reads and writes.
-fn closes_for_good(case: &Case, scene: &Scene, failed: Write) -> Result<(), Failure> {
-    let kept = &scene.kept()[0];
-    let healthy = case.fresh()?;
-    let _ = healthy.store()?.close();
-    if healthy.blocks()?.get(&kept.cid).is_ok() {
-        // The store has nothing to close.
-        return Ok(());
-    }
-    // It may report data that it could not make durable, but closes nevertheless.
-    let _ = case.store()?.close();
-    let when = format!("after close() of a handle on which the sync of a {failed} failed");
-    saw(format_args!("get {when}"), case.blocks()?.get(&kept.cid)).refused(ErrorKind::Closed)?;
-    for way in [Write::Put, Write::Commit, Write::Update, Write::Row] {
-        if case.has(way.needs()) {
-            saw(format_args!("{way} {when}"), scene.act(way, case.handles(), 1)?).refused(ErrorKind::Closed)?;
-        }
-    }
-    Ok(())
-}
-
-/// Writes with nothing to do are refused like all others.
-fn refuses_what_is_done_already(case: &Case, scene: &Scene, failed: Write) -> Result<(), Failure> {
-    let (there, absent) = (&scene.kept()[..1], block("absent"));
-    for way in Write::ALL.into_iter().filter(|way| case.has(way.needs())) {
-        let refused = if way.adds_blocks() {
-            way.put(case.handles(), there)?
-        } else if way.deletes_blocks() {
-            way.remove(case.handles(), &[absent.cid])?
-        } else {
-            continue;
-        };
-        saw(format_args!("{way} that has nothing to do, after a {failed} whose sync failed"), refused)
-            .refused(ErrorKind::Poisoned)?;
-    }
-    Ok(())
-}
-
 pub(crate) fn no_read_waits_for_a_sync_of_any_write(case: &mut Case) -> LawResult {
-    let scene = Scene::new(40);
+    let (scene, many) = (Scene::new(40), case.in_time(LISTED));
     let reads = reads_of("no_read_waits_for_a_sync_of_any_write");
     for way in durable(case, writes_of("no_read_waits_for_a_sync_of_any_write")) {
         let case = case.fresh()?;
         scene.set(&case, way)?;
-        let eyes = Eyes::new(case.handles())?;
+        let mut eyes = vec![Eyes::new(case.handles())?];
+        if case.has(Profile::SecondHandle) {
+            eyes.push(Eyes::new(&case.second()?)?);
+        }
+        // So that listings have several pages, and the other handle is behind.
+        let content = IdleContent::write(&case, many, Vec::new())?;
+        put(&*case.blocks()?, &sized(2 << 20))?;
         let write = || saw(format_args!("{way} whose sync waits"), scene.act(way, case.handles(), 0)?).ok();
-        let look = |now: &Mutex<String>| look_at_all(&case, &scene, &eyes, &reads, way, now);
-        beside_a_waiting_write(&case, write, look)?;
+        let looks = Looks { case: &case, scene: &scene, content: &content, way, now: Mutex::default() };
+        let look = || eyes.iter().try_for_each(|eyes| looks.read_all(eyes, &reads));
+        beside_a_waiting_write(&case, write, look, &looks.now)?;
     }
     Ok(())
 }
 
-/// Tries every way to read once, and records each one before it begins.
-fn look_at_all(
-    case: &Case,
-    scene: &Scene,
-    eyes: &Eyes,
-    reads: &[Read],
+/// Reads beside a write that waits for its sync.
+struct Looks<'a> {
+    case: &'a Case,
+    scene: &'a Scene,
+    content: &'a IdleContent,
     way: Write,
-    now: &Mutex<String>,
-) -> Result<(), Failure> {
-    let subjects = [Subject::Block(scene.kept()[0].clone()), scene.row_that_stays()];
-    let when = format!("while a {way} waits for its sync");
-    let begin = |what: &dyn std::fmt::Display| *lock(now) = format!("{what} {when}");
-    for read in reads.iter().filter(|read| case.has(read.needs())) {
-        for subject in subjects.iter().filter(|subject| read.looks_for(subject)) {
-            begin(&format_args!("{read}: {subject}"));
-            saw(format_args!("{read}: {subject} {when}"), read.sees(eyes, subject, &when)?).is(true)?;
+    /// The read that has begun.
+    now: Mutex<String>,
+}
+
+impl Looks<'_> {
+    /// Tries every way to read once, and records each one before it begins.
+    fn read_all(&self, eyes: &Eyes, reads: &[Read]) -> Result<(), Failure> {
+        let Self { case, scene, way, .. } = self;
+        let subjects = [Subject::Block(scene.kept()[0].clone()), scene.row_that_stays()];
+        let when = format!("while a {way} waits for its sync");
+        let begin = |what: &dyn std::fmt::Display| *lock(&self.now) = format!("{what} {when}");
+        for read in reads.iter().filter(|read| case.has(read.needs())) {
+            for subject in subjects.iter().filter(|subject| read.looks_for(subject)) {
+                begin(&format_args!("{read}: {subject}"));
+                saw(format_args!("{read}: {subject} {when}"), read.sees(eyes, subject, &when)?).is(true)?;
+            }
         }
-    }
-    // Whether the data being written is visible yet is open, but the answer must not wait.
-    for subject in scene.subjects(way) {
-        for read in reads.iter().filter(|read| case.has(read.needs()) && read.looks_for(&subject)) {
-            begin(&format_args!("{read}: {subject}"));
-            saw(format_args!("{read}: {subject} {when}"), read.sees(eyes, &subject, &when)?).ok()?;
+        // Whether the data being written is visible yet is open, but the answer must not wait.
+        for subject in scene.subjects(*way) {
+            for read in reads.iter().filter(|read| case.has(read.needs()) && read.looks_for(&subject)) {
+                begin(&format_args!("{read}: {subject}"));
+                saw(format_args!("{read}: {subject} {when}"), read.sees(eyes, &subject, &when)?).ok()?;
+            }
         }
+        if let Some(heads) = eyes.handles().as_heads() {
+            begin(&"heads()");
+            let heads = saw(format_args!("heads() {when}"), heads.heads()).ok()?;
+            let all = heads.len() == scene.head_count(*way);
+            ensure(all, format_args!("heads() {when}"), "as many heads as there were", heads.show())?;
+        }
+        let store = offered(eyes.handles().as_blocks(), Profile::Blocks)?;
+        let cids: Vec<Cid> = self.content.blocks.iter().map(|block| block.cid).collect();
+        begin(&format_args!("get_many of {} blocks", cids.len()));
+        let mut found = 0;
+        let answered = store.get_many(&cids, &mut |_, data| {
+            found += usize::from(data.is_some());
+            ControlFlow::Continue(())
+        });
+        saw(format_args!("get_many of {} blocks {when}", cids.len()), answered.map(|()| found)).is(cids.len())?;
+        begin(&format_args!("has_many of {} blocks", cids.len()));
+        let has = store.has_many(&cids).map(|there| there.iter().filter(|there| **there).count());
+        saw(format_args!("has_many of {} blocks {when}", cids.len()), has).is(cids.len())
     }
-    if case.has(Profile::Heads) {
-        begin(&"heads()");
-        let heads = saw(format_args!("heads() {when}"), case.heads()?.heads()).ok()?;
-        let all = heads.len() == scene.head_count(way);
-        ensure(all, format_args!("heads() {when}"), "as many heads as there were", heads.show())?;
-    }
-    Ok(())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -470,26 +402,27 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn beside_a_waiting_write(
     case: &Case,
     write: impl FnOnce() -> Result<(), Failure> + Send,
-    look: impl Fn(&Mutex<String>) -> Result<(), Failure> + Sync,
+    look: impl Fn() -> Result<(), Failure> + Sync,
+    now: &Mutex<String>,
 ) -> Result<(), Failure> {
     /// Usually long enough for a thread to reach its first sync.
     const WINDOW: Duration = Duration::from_millis(100);
-    let (now, (send, looked)) = (Mutex::new(String::new()), mpsc::channel());
+    let (send, looked) = mpsc::channel();
     case.set_fault(Some(Fault::SyncsWait))?;
     thread::scope(|scope| {
         let writer = scope.spawn(write);
         let reader = scope.spawn(|| {
             let begin = Instant::now();
-            let mut looks = look(&now);
+            let mut looks = look();
             while looks.is_ok() && begin.elapsed() < WINDOW {
-                looks = look(&now);
+                looks = look();
             }
             // After its patience the other end no longer listens.
             let _ = send.send(());
             looks
         });
         let in_time = looked.recv_timeout(case.patience() / 4).is_ok();
-        let waits = lock(&now).clone();
+        let waits = lock(now).clone();
         let released = case.set_fault(None);
         let (looks, written) = (join(reader), join(writer));
         ensure(in_time, waits, "an answer", "none before the sync was let go")?;

@@ -9,7 +9,7 @@ use crate::{
     conformance::{
         Failure, Profile,
         case::Case,
-        data::{Block, block, blocks, cid_v1, cids_under, sized, unknown_hash_cid},
+        data::{Block, block, blocks, cid_v1, cids_under, head, identity_block, sized, unknown_hash_cid},
         expect::{ensure, heads_are, holds, lacks, lists, put, saw, update},
         failure::LawResult,
         ways::{Write, writes_of},
@@ -23,7 +23,7 @@ const WRONG: Bytes = Bytes::from_static(b"other bytes");
 pub(crate) fn every_write_checks_every_hash(case: &mut Case) -> LawResult {
     let large = case.affords(BLOCK_BYTES_EVERY_BACKEND as usize).then(|| sized(BLOCK_BYTES_EVERY_BACKEND as usize));
     for way in writes_of("every_write_checks_every_hash") {
-        if !case.has(way.needs()) {
+        if !way.is_offered(case) {
             continue;
         }
         if let Some(large) = &large {
@@ -128,41 +128,62 @@ fn refuses_a_buffer_under_another_cid(case: &Case, way: Write) -> Result<(), Fai
     saw("delete", store.delete(&good.cid)).ok()
 }
 
-/// Bytes must be checked even if the block is already in the store.
+/// Bytes must be checked even if the block is already in the store, or was there before.
 fn refuses_wrong_bytes_of_a_present_block(case: &Case, way: Write) -> Result<(), Failure> {
     let (store, present) = (case.blocks()?, block("present"));
+    // Of another length, and of the same.
+    let all_wrong = [WRONG, Bytes::from_static(b"Present")];
+    saw(format_args!("{way} of a block"), way.put(case.handles(), std::slice::from_ref(&present))?).ok()?;
     put(&*store, &present)?;
-    let written = way.put(case.handles(), &[Block { cid: present.cid, data: WRONG }])?;
-    saw(format_args!("{way} of wrong bytes under a CID that is present"), written).refused(ErrorKind::CidMismatch)?;
-    holds(&*store, &present, &format!("after a {way} of wrong bytes for it was refused"))?;
-    lists(&*store, &[present.cid], &format!("after wrong bytes through {way} were refused"))?;
-    saw("delete", store.delete(&present.cid)).ok()
+    for wrong in &all_wrong {
+        let written = way.put(case.handles(), &[Block { cid: present.cid, data: wrong.clone() }])?;
+        let did = format_args!("{way} of wrong bytes under a CID that is present");
+        saw(did, written).refused(ErrorKind::CidMismatch)?;
+        holds(&*store, &present, &format!("after a {way} of wrong bytes for it was refused"))?;
+        lists(&*store, &[present.cid], &format!("after wrong bytes through {way} were refused"))?;
+    }
+    saw("delete", store.delete(&present.cid)).ok()?;
+    for wrong in all_wrong {
+        let written = way.put(case.handles(), &[Block { cid: present.cid, data: wrong }])?;
+        let did = format_args!("{way} of wrong bytes under the CID of a block that was deleted");
+        saw(did, written).refused(ErrorKind::CidMismatch)?;
+        lacks(&*store, &present.cid, &format!("after a refused {did}"))?;
+    }
+    if way.changes_heads() {
+        update(&*case.heads()?, &head("after"), &[present.cid])?;
+    }
+    Ok(())
 }
 
 pub(crate) fn every_write_takes_every_supported_hash(case: &mut Case) -> LawResult {
-    let store = case.blocks()?;
-    let data = Bytes::from_static(b"data");
-    for way in writes_of("every_write_takes_every_supported_hash") {
-        if !case.has(way.needs()) {
-            continue;
-        }
+    let ways = writes_of("every_write_takes_every_supported_hash").into_iter().filter(|way| way.is_offered(case));
+    for way in ways {
         for function in supported_hashes() {
-            for cid in cids_under(function, &data) {
-                let block = Block { cid, data: data.clone() };
-                match way.put(case.handles(), std::slice::from_ref(&block))? {
-                    Err(error) if error.kind() == ErrorKind::UnsupportedHash && !function.is_in_every_build() => {
-                        lacks(&*store, &cid, &format!("after a refused {way}"))?;
-                    }
-                    written => {
-                        saw(format_args!("{way} of {block} under {}", function.name()), written).ok()?;
-                        holds(&*store, &block, &format!("after {way} of it"))?;
-                        saw("delete", store.delete(&cid)).ok()?;
-                    }
-                }
+            for cid in cids_under(function, b"data") {
+                takes(case, way, function, &Block { cid, data: Bytes::from_static(b"data") })?;
+            }
+            // A digest whose length is that of the data, and not fixed.
+            const DATA: &[u8; 64] = &[b'd'; 64];
+            for bytes in [0, 1, 31, 32, 33, 36, 37, 63, 64].into_iter().filter(|_| function.digest_bytes().is_none()) {
+                takes(case, way, function, &identity_block(&DATA[..bytes]))?;
             }
         }
     }
     Ok(())
+}
+
+fn takes(case: &Case, way: Write, function: &HashFunction, block: &Block) -> Result<(), Failure> {
+    let store = case.blocks()?;
+    match way.put(case.handles(), std::slice::from_ref(block))? {
+        Err(error) if error.kind() == ErrorKind::UnsupportedHash && !function.is_in_every_build() => {
+            lacks(&*store, &block.cid, &format!("after a refused {way}"))
+        }
+        written => {
+            saw(format_args!("{way} of {block} under {}", function.name()), written).ok()?;
+            holds(&*store, block, &format!("after {way} of it"))?;
+            saw("delete", store.delete(&block.cid)).ok()
+        }
+    }
 }
 
 /// An invalid CID is refused anywhere in a large batch, and so is the batch.
@@ -191,7 +212,7 @@ pub(crate) fn every_write_refuses_what_is_no_cid(case: &mut Case) -> LawResult {
     let digest = good.cid.hash().digest();
     let no_cids = ABOVE.iter().flat_map(|above| [Cid::new_v1(*above, *good.cid.hash()), cid_v1(RAW, *above, digest)]);
     let no_cids: Vec<Cid> = no_cids.collect();
-    for way in writes_of("every_write_refuses_what_is_no_cid").into_iter().filter(|way| case.has(way.needs())) {
+    for way in writes_of("every_write_refuses_what_is_no_cid").into_iter().filter(|way| way.is_offered(case)) {
         for cid in &no_cids {
             let written = way.put(case.handles(), &[Block { cid: *cid, data: good.data.clone() }])?;
             // A store may look at the hash function first.

@@ -58,7 +58,7 @@ fn turns(
         update(&*case.heads()?, &head("always there"), &[])?;
     }
     let removers: Vec<Write> = writes.iter().copied().filter(|way| way.deletes_blocks()).collect();
-    for (i, way) in writes.iter().filter(|way| case.has(way.needs()) && !way.deletes_blocks()).enumerate() {
+    for (i, way) in writes.iter().filter(|way| way.is_offered(case) && !way.deletes_blocks()).enumerate() {
         for (j, read) in reads.iter().filter(|read| case.has(read.needs())).enumerate() {
             for subject in subjects(*way, &format!("by {way}, seen by {read}")) {
                 if read.looks_for(&subject) {
@@ -83,7 +83,7 @@ pub(crate) fn failed_read_is_no_old_answer(case: &mut Case) -> LawResult {
 /// A handle may learn of another handle's changes in one step or bit by bit.
 pub(crate) fn large_write_of_another_handle_is_seen_whole(case: &mut Case) -> LawResult {
     for way in writes_of("large_write_of_another_handle_is_seen_whole") {
-        if !case.has(way.needs()) {
+        if !way.is_offered(case) {
             continue;
         }
         for scene in [Scene::of_many_bytes(), Scene::new(case.in_short(LARGE))] {
@@ -132,7 +132,7 @@ pub(crate) fn a_round_number_of_changes_is_no_standstill(case: &mut Case) -> Law
         return Ok(());
     }
     let (writer, reader) = (Eyes::new(case.handles())?, Eyes::new(&case.second()?)?);
-    for way in [Write::Update, Write::Put, Write::Row].into_iter().filter(|way| case.has(way.needs())) {
+    for way in [Write::Update, Write::Put, Write::Row].into_iter().filter(|way| way.is_offered(case)) {
         let subject_of = |i: usize| subjects(way, &format!("{way}, change {i}")).remove(0);
         let reads = Read::ALL.into_iter().filter(|read| case.has(read.needs()) && read.looks_for(&subject_of(0)));
         // Each round takes [`CHANGES`] durable writes.

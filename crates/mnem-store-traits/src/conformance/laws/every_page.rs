@@ -90,7 +90,7 @@ pub(crate) fn keys_goes_on_when_its_cursor_is_deleted(case: &mut Case) -> LawRes
 pub(crate) fn late_bad_block_keeps_nothing_of_a_large_batch(case: &mut Case) -> LawResult {
     let store = case.blocks()?;
     for way in writes_of("late_bad_block_keeps_nothing_of_a_large_batch") {
-        if !case.has(way.needs()) {
+        if !way.is_offered(case) {
             continue;
         }
         for n in LARGE {
@@ -213,7 +213,7 @@ pub(crate) fn batches_of_many_bytes_are_taken(case: &mut Case) -> LawResult {
     let store = case.blocks()?;
     let most = if case.affords(64 * MIB) { 64 } else { 8 };
     let all: Vec<Block> = (0..most).map(|i| sized(MIB - i)).collect();
-    for way in writes_of("batches_of_many_bytes_are_taken").into_iter().filter(|way| case.has(way.needs())) {
+    for way in writes_of("batches_of_many_bytes_are_taken").into_iter().filter(|way| way.is_offered(case)) {
         saw(format_args!("{way} of {most} MiB in one batch"), way.put(case.handles(), &all)?).ok()?;
         let first = &all[..1];
         saw("delete_many", Write::DeleteMany.remove(case.handles(), &[first[0].cid])?).ok()?;

@@ -69,7 +69,9 @@ impl Lane {
         let Self(way) = self;
         let old = self.old_head(round);
         Ok(match way {
-            Write::Delete | Write::DeleteMany => way.remove(handles, &self.blocks(round).map(|block| block.cid))?,
+            Write::Delete | Write::DeleteMany | Write::Sweep => {
+                way.remove(handles, &self.blocks(round).map(|block| block.cid))?
+            }
             Write::Update => offered(handles.as_heads(), Profile::Heads)?.update(&self.head(round), &[old]),
             Write::Row => {
                 let table = offered(handles.as_store(), Profile::Store)?.side_table(TABLE);
@@ -81,7 +83,7 @@ impl Lane {
 }
 
 pub(crate) fn writes_of_every_kind_at_once_lose_nothing(case: &mut Case) -> LawResult {
-    let ways = writes_of("writes_of_every_kind_at_once_lose_nothing").into_iter().filter(|way| case.has(way.needs()));
+    let ways = writes_of("writes_of_every_kind_at_once_lose_nothing").into_iter().filter(|way| way.is_offered(case));
     let lanes: Vec<Lane> = ways.map(Lane).collect();
     write_at_once(case, &[case.handles()], &lanes)?;
     if case.has(Profile::SecondHandle) {
@@ -148,7 +150,7 @@ fn neighbours(name: &str, by_the_first_byte: bool) -> [Block; 2] {
 
 pub(crate) fn deletes_lose_no_put_of_another_thread(case: &mut Case) -> LawResult {
     let store = case.blocks()?;
-    let ways = writes_of("deletes_lose_no_put_of_another_thread").into_iter().filter(|way| case.has(way.needs()));
+    let ways = writes_of("deletes_lose_no_put_of_another_thread").into_iter().filter(|way| way.is_offered(case));
     let (removes, adds): (Vec<Write>, Vec<Write>) = ways.partition(|way| way.deletes_blocks());
     let mut races: Vec<(Write, Write, [Block; 2])> = Vec::new();
     for by_the_first_byte in [true, false] {

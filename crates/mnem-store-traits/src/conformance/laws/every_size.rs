@@ -1,5 +1,7 @@
 //! Sizes of blocks and batches, through every way to write.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use cid::Cid;
 
@@ -28,7 +30,7 @@ pub(crate) fn every_write_keeps_to_the_limit(case: &mut Case) -> LawResult {
     let largest = raw(large.data.slice(1..));
     let beside = [block("small"), large.clone(), block("small too")];
     for way in writes_of("every_write_keeps_to_the_limit") {
-        if !case.has(way.needs()) {
+        if !way.is_offered(case) {
             continue;
         }
         let written = way.put(case.handles(), std::slice::from_ref(&largest))?;
@@ -58,7 +60,7 @@ fn cids(blocks: &[Block]) -> Vec<Cid> {
 
 pub(crate) fn every_batch_may_be_large(case: &mut Case) -> LawResult {
     let ways: Vec<Write> =
-        writes_of("every_batch_may_be_large").into_iter().filter(|way| case.has(way.needs())).collect();
+        writes_of("every_batch_may_be_large").into_iter().filter(|way| way.is_offered(case)).collect();
     let adds = ways.iter().copied().filter(|way| way.adds_blocks());
     let mut pace = Pace::default();
     for way in adds.clone() {
@@ -217,6 +219,7 @@ pub(crate) fn side_table_writes_may_be_large(case: &mut Case) -> LawResult {
     rows.push((rows[0].0.clone(), Bytes::from_static(b"last")));
     saw(format_args!("write that puts its first key again after {most} rows"), table.write(&rows, &[])).ok()?;
     saw("get of that key", table.get(&rows[0].0)).is(Some(Bytes::from_static(b"last")))?;
+    many_tables_are_listed(case)?;
     if case.affords(3 * TABLE_VALUE_BYTES_MAX) {
         let value = Bytes::from(vec![b'v'; TABLE_VALUE_BYTES_MAX]);
         let rows = ["one", "two", "three"].map(|key| (Bytes::from(key), value.clone()));
@@ -224,6 +227,21 @@ pub(crate) fn side_table_writes_may_be_large(case: &mut Case) -> LawResult {
         saw("get of the last one", table.get(b"three")).is(Some(value))?;
     }
     Ok(())
+}
+
+/// As many tables as the store can make in time.
+fn many_tables_are_listed(case: &Case) -> Result<(), Failure> {
+    const TABLES: usize = 1100;
+    let (store, begin) = (case.store()?, Instant::now());
+    let before = saw("side_tables()", store.side_tables()).ok()?.len();
+    let mut made = 0;
+    while made < TABLES && begin.elapsed() < case.spare() / 30 {
+        let table = saw("side_table", store.side_table(&format!("one_of_many_{made}"))).ok()?;
+        saw("write", table.write(&[(Bytes::from_static(b"key"), Bytes::new())], &[])).ok()?;
+        made += 1;
+    }
+    let listed = saw("side_tables() of many", store.side_tables().map(|tables| tables.len()));
+    listed.is(before + made)
 }
 
 fn rows_come_and_go(store: &dyn Store, table: &dyn SideTable, n: usize) -> Result<(), Failure> {

@@ -12,20 +12,20 @@ use crate::{
         data::{blocks, sized},
         expect::{ensure, heads_are, holds, lists, put, put_many, saw},
         failure::LawResult,
-        outcomes::at_few,
+        outcomes::{at_doubling, at_few},
         ways::{Extent, Scene, Write, writes_of},
     },
 };
 
 /// A power cut follows the last of this many writes: round numbers, at which a buffer is full or a log is rotated, and
-/// the numbers after them. An event of every 16th, 32nd or 64th write happens at the 128th too.
-const LATER: [usize; 4] = [100, 101, 128, 129];
+/// the numbers after them. An event of every 16th, 32nd, 64th or 128th write happens at the 256th too.
+const LATER: [usize; 4] = [100, 101, 256, 257];
 
 pub(crate) fn later_writes_of_a_handle_survive_a_power_cut(case: &mut Case) -> LawResult {
     let counts: BTreeSet<usize> = LATER.iter().map(|writes| case.in_short(*writes)).collect();
     for way in writes_of("later_writes_of_a_handle_survive_a_power_cut") {
         let claimed = way.durable_by().iter().all(|claim| case.claims(*claim));
-        if case.has(way.needs()) && claimed {
+        if way.is_offered(case) && claimed {
             counts.iter().try_for_each(|writes| many_then_cut(case, way, *writes))?;
         }
     }
@@ -50,7 +50,7 @@ fn many_then_cut(case: &Case, way: Write, writes: usize) -> Result<(), Failure> 
         let written = match way {
             Write::Update => case.heads()?.update(&block.cid, &[]),
             Write::Swap => case.heads()?.swap(&cids[n.saturating_sub(1)..n], &block.cid),
-            Write::Delete | Write::DeleteMany => way.remove(case.handles(), &[block.cid])?,
+            Write::Delete | Write::DeleteMany | Write::Sweep => way.remove(case.handles(), &[block.cid])?,
             Write::Row => table(&case)?.write(&[(block.data.clone(), block.data.clone())], &[]),
             _ => way.put(case.handles(), std::slice::from_ref(block))?,
         };
@@ -77,9 +77,9 @@ fn many_then_cut(case: &Case, way: Write, writes: usize) -> Result<(), Failure> 
 }
 
 pub(crate) fn put_into_the_next_segment_survives_a_power_cut(case: &mut Case) -> LawResult {
-    /// After so many blocks of 1 MiB, a store is likely to go on in another segment: the block that fills one of 4, 8
-    /// or 16 MiB, and the block after it.
-    const LAST: [usize; 6] = [4, 5, 8, 9, 16, 17];
+    /// After so many blocks of 1 MiB, a store is likely to go on in another segment: the block that fills one of 1, 2,
+    /// 4, 8 or 16 MiB, and the block after it.
+    const LAST: [usize; 9] = [1, 2, 3, 4, 5, 8, 9, 16, 17];
     let few = if case.is_slow() { 2 } else { LAST.len() };
     let all: Vec<_> = (0..LAST[few - 1]).map(|n| sized((1 << 20) + n)).collect();
     for last in &LAST[..few] {
@@ -102,31 +102,50 @@ pub(crate) fn batch_of_many_bytes_is_all_or_nothing_after_a_power_cut(case: &mut
 pub(crate) fn batch_of_many_parts_is_all_or_nothing_after_a_power_cut(case: &mut Case) -> LawResult {
     /// More than one statement or transaction of a database usually takes.
     const PARTS: usize = 1100;
-    let parts = case.in_short(PARTS);
+    /// More than a store is likely to hold back before it begins to write.
+    const MANY_PARTS: usize = 3000;
     let ways = writes_of("batch_of_many_parts_is_all_or_nothing_after_a_power_cut");
-    ways.into_iter().try_for_each(|way| is_whole(case, way, &Scene::new(parts), &format!("of {parts} parts")))?;
+    let parts = case.in_short(PARTS);
+    ways.iter().try_for_each(|way| is_whole(case, *way, &Scene::new(parts), &format!("of {parts} parts")))?;
+    let many = case.in_short(MANY_PARTS);
+    // One way of each kind, because many parts take long.
+    for way in [Write::PutMany, Write::CommitHead, Write::Row] {
+        if !is_atomic(case, way) || many == parts {
+            continue;
+        }
+        at_doubling(|operations| {
+            is_whole_after(case, way, &Scene::new(many), &format!("of {many} parts"), operations)
+        })?;
+    }
     Ok(())
+}
+
+fn is_atomic(case: &Case, way: Write) -> bool {
+    way.is_offered(case) && way.atomic_by().is_some_and(|claim| case.claims(claim))
 }
 
 /// The power is cut within a write that claims to be atomic.
 fn is_whole(case: &Case, way: Write, scene: &Scene, what: &str) -> Result<(), Failure> {
-    if !case.has(way.needs()) || !way.atomic_by().is_some_and(|claim| case.claims(claim)) {
+    if !is_atomic(case, way) {
         return Ok(());
     }
-    at_few(|operations| {
-        let mut case = case.fresh()?;
-        scene.set(&case, way)?;
-        case.cut_power_after(operations.into())?;
-        let result = scene.act(way, case.handles(), 0)?;
-        case.drop_and_open()?;
-        let when = format!("{what}, after the power was cut {operations} operations into it");
-        scene.is_as_said(&case, way, 0, &result, &when)?;
-        // Early cuts leave the first half of a write in one piece, a journal without an end, or some of several pieces.
-        if result.is_err() && matches!(operations, 1 | 4) {
-            goes_on(&mut case, way, scene, &when)?;
-        }
-        Ok(result.is_ok())
-    })
+    at_few(|operations| is_whole_after(case, way, scene, what, operations))
+}
+
+/// Returns whether the write completed before the cut.
+fn is_whole_after(case: &Case, way: Write, scene: &Scene, what: &str, operations: u32) -> Result<bool, Failure> {
+    let mut case = case.fresh()?;
+    scene.set(&case, way)?;
+    case.cut_power_after(operations.into())?;
+    let result = scene.act(way, case.handles(), 0)?;
+    case.drop_and_open()?;
+    let when = format!("{what}, after the power was cut {operations} operations into it");
+    scene.is_as_said(&case, way, 0, &result, &when)?;
+    // Early cuts leave the first half of a write in one piece, a journal without an end, or some of several pieces.
+    if result.is_err() && matches!(operations, 1 | 4) {
+        goes_on(&mut case, way, scene, &when)?;
+    }
+    Ok(result.is_ok())
 }
 
 /// The remains of a large write that was cut off do not disturb later writes.

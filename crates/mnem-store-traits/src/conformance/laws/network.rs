@@ -1,13 +1,15 @@
 //! Networks that lose answers, refuse requests and report false conflicts.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use super::every_fault::{fail_and_judge, says_so, surviving};
 use crate::conformance::{
     Failure, Fault, Profile,
     case::Case,
-    data::{block, head},
-    expect::{ensure, put, saw, update},
+    data::{block, blocks, head},
+    expect::{ensure, put, put_many, saw, update},
     failure::LawResult,
     show::Show,
     ways::{Eyes, Read, Scene, Subject, Write, reads_of, writes_of},
@@ -55,6 +57,28 @@ pub(crate) fn every_read_over_a_network_is_right_or_an_error(case: &mut Case) ->
                 requests(case).try_for_each(|n| read_over_a_network(case, read, subject, *there, n))?;
             }
         }
+    }
+    if case.is_slow() { Ok(()) } else { Ok(listings_over_a_network(case)?) }
+}
+
+/// A listing that requests several pages yields each item once, or ends with an error.
+fn listings_over_a_network(case: &mut Case) -> Result<(), Failure> {
+    /// More than a page of object storage.
+    const LISTED: usize = 1100;
+    let (listed, expected) = (blocks("listed", LISTED), LISTED + 1);
+    put_many(&*case.blocks()?, &listed)?;
+    for fault in requests(case).flat_map(|n| [Fault::AnswerLost(n), Fault::RequestRefused(n)]) {
+        case.drop_and_open()?;
+        let store = case.blocks()?;
+        case.set_fault(Some(fault))?;
+        let listed = store.cids().and_then(|cids| cids.take(2 * LISTED).collect::<Result<Vec<_>, _>>());
+        case.set_fault(None)?;
+        let distinct = listed.map(|listed| (listed.len(), listed.into_iter().collect::<BTreeSet<_>>().len()));
+        let fine = distinct.as_ref().map_or_else(says_so, |counts| *counts == (expected, expected));
+        let did = format_args!("cids() that met {fault:?}");
+        let expected = format_args!("{expected} blocks, each once, or Err(Backend)");
+        let saw = distinct.map(|(all, distinct)| format!("{all} items, {distinct} of them distinct"));
+        ensure(fine, did, expected, saw.unwrap_or_else(|error| error.to_string()))?;
     }
     Ok(())
 }

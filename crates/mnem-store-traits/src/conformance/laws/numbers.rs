@@ -37,7 +37,7 @@ fn look(read: Read, eyes: &Eyes, subject: &Subject, there: bool, when: &str) -> 
 }
 
 fn blocks_are_exchanged(case: &Case, writer: &Eyes, reader: &Eyes) -> Result<(), Failure> {
-    let adds = Write::ALL.into_iter().filter(|way| way.adds_blocks() && case.has(way.needs()));
+    let adds = Write::ALL.into_iter().filter(|way| way.adds_blocks() && way.is_offered(case));
     let adds: Vec<Write> = adds.take(if case.is_slow() { 1 } else { usize::MAX }).collect();
     for (i, way) in adds.into_iter().enumerate() {
         let remover = [Write::Delete, Write::DeleteMany][i % 2];

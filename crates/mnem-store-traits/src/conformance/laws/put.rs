@@ -260,6 +260,8 @@ pub(crate) fn get_never_returns_wrong_bytes(case: &mut Case) -> LawResult {
         if !knows(&*store, function, &Block { cid, data: good.clone() })? {
             continue;
         }
+        // That its bytes were right once says nothing about the next ones.
+        saw(format_args!("get({cid}) of right bytes"), store.get(&cid)).is(Some(good.clone()))?;
         saw(format_args!("delete({cid})"), store.delete(&cid)).ok()?;
         if !plant_wrong_bytes(&*store, &cid)? {
             continue;

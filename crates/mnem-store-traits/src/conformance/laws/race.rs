@@ -18,14 +18,14 @@ use crate::{
     conformance::{
         Failure, Profile,
         case::{Case, offered},
-        data::{Block, block, blocks, head, heads, sized},
+        data::{Block, blocks, head, heads, sized},
         expect::{ensure, heads_are, holds, lacks, lists, put, put_many, same, saw, update},
         failure::LawResult,
         history::check_one,
         random::{Rng, Seeds},
         show::{Show, examples},
         threads::{join, together, watched},
-        ways::{Extent, Scene, Write, writes_of},
+        ways::{Extent, Scene, Write, batch_of, writes_of},
     },
 };
 
@@ -133,7 +133,7 @@ pub(crate) fn concurrent_puts_of_one_block_all_succeed(case: &mut Case) -> LawRe
 /// Half of the threads take the blocks in reverse order, so that locks taken block by block could deadlock.
 pub(crate) fn concurrent_batches_of_the_same_blocks_land(case: &mut Case) -> LawResult {
     let store = case.blocks()?;
-    let ways: Vec<Write> = [Write::PutMany, Write::Commit].into_iter().filter(|way| case.has(way.needs())).collect();
+    let ways: Vec<Write> = [Write::PutMany, Write::Commit].into_iter().filter(|way| way.is_offered(case)).collect();
     let of = |round: usize| blocks(&format!("round {round}"), 20);
     let barrier = Barrier::new(THREADS);
     together(THREADS, |i| {
@@ -156,7 +156,7 @@ pub(crate) fn concurrent_batches_of_the_same_blocks_land(case: &mut Case) -> Law
 
 pub(crate) fn openings_disturb_no_write(case: &mut Case) -> LawResult {
     const ROUNDS: usize = 3;
-    for way in writes_of("openings_disturb_no_write").into_iter().filter(|way| case.has(way.needs())) {
+    for way in writes_of("openings_disturb_no_write").into_iter().filter(|way| way.is_offered(case)) {
         let (scene, case) = (Scene::new(2), case.fresh()?);
         scene.set(&case, way)?;
         let writes = || {
@@ -186,7 +186,7 @@ pub(crate) fn openings_disturb_no_write(case: &mut Case) -> LawResult {
 
 /// Another opening must see the acknowledged write, whether the write or the close came first.
 pub(crate) fn writes_beside_close_stand_or_are_refused(case: &mut Case) -> LawResult {
-    for way in writes_of("writes_beside_close_stand_or_are_refused").into_iter().filter(|way| case.has(way.needs())) {
+    for way in writes_of("writes_beside_close_stand_or_are_refused").into_iter().filter(|way| way.is_offered(case)) {
         // The barrier wakes the writer after the closer, so without a delay the closer would always come first.
         for closer_waits in [Duration::ZERO, Duration::from_micros(200)] {
             write_beside_close(&case.fresh()?, way, closer_waits)?;
@@ -287,13 +287,15 @@ pub(crate) fn concurrent_swaps_let_one_win(case: &mut Case) -> LawResult {
 pub(crate) fn concurrent_commits_that_swap_let_one_win(case: &mut Case) -> LawResult {
     let store = case.store()?;
     let mut current: Vec<Cid> = Vec::new();
-    for round in 0..8 {
+    for round in 0..12 {
+        // Every number of old heads meets every number of new ones, with blocks and without.
+        let (new, with_blocks) = ([1, 2, 3][round % 3], round % 4 < 2);
         let barrier = Barrier::new(THREADS);
-        let own = |i: usize| block(&format!("round {round} thread {i}"));
+        let own = |i: usize| blocks(&format!("round {round} thread {i}, block"), new);
+        let heads_of = |i: usize| own(i).iter().map(|block| block.cid).collect::<Vec<Cid>>();
         let won = together(THREADS, |i| {
-            let own = own(i);
-            let mut batch = WriteBatch::new();
-            batch.put(own.cid, own.data).swap(current.iter().copied(), own.cid);
+            let mut batch = if with_blocks { batch_of(&own(i)) } else { WriteBatch::new() };
+            batch.swap_all(current.iter().copied(), heads_of(i));
             barrier.wait();
             match store.commit(&batch) {
                 Ok(()) => Ok(true),
@@ -302,11 +304,16 @@ pub(crate) fn concurrent_commits_that_swap_let_one_win(case: &mut Case) -> LawRe
                 }
             }
         })?;
-        let winners: Vec<Cid> = (0..THREADS).filter(|i| won[*i]).map(|i| own(i).cid).collect();
-        let did = format_args!("{THREADS} commits at once that swap the same heads, round {round}");
+        let winners: Vec<usize> = (0..THREADS).filter(|i| won[*i]).collect();
+        let did = format_args!("{THREADS} commits at once that swap {} heads for {new}, round {round}", current.len());
         ensure(winners.len() == 1, did, "one that succeeds", format_args!("{} that succeed", winners.len()))?;
-        heads_are(&*store, &winners, "after a race of commits that swap")?;
-        current = winners;
+        current = heads_of(winners[0]);
+        heads_are(&*store, &current, "after a race of commits that swap")?;
+        if with_blocks {
+            own(winners[0])
+                .iter()
+                .try_for_each(|block| holds(&*store, block, "after its commit won a race of swaps"))?;
+        }
     }
     Ok(())
 }

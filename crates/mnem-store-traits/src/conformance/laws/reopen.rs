@@ -186,6 +186,10 @@ pub(crate) fn side_tables_survive_reopen(case: &mut Case) -> LawResult {
     let mut rows: Vec<_> = (0..case.in_time(2500)).map(row).collect();
     // Values and keys of every size.
     rows.push((Bytes::from_static(b"without a value"), Bytes::new()));
+    for bytes in [1, 15, 16, 31, 32, 33, 63, 64, 65, 99, 100] {
+        rows.push((Bytes::from(vec![b'e'; bytes]), Bytes::new()));
+        rows.push((Bytes::from(vec![b'o'; bytes]), Bytes::from_static(b"1")));
+    }
     rows.push((Bytes::from_static(b"of 2 MiB"), sized(2 * 1024 * 1024).data));
     if case.affords(LARGEST) {
         rows.push((Bytes::from_static(b"of 16 MiB"), sized(LARGEST).data));
@@ -254,7 +258,25 @@ pub(crate) fn what_came_back_survives_reopen(case: &mut Case) -> LawResult {
     is_back(case.handles(), REOPENED)?;
     case.drop_and_open()?;
     is_back(case.handles(), "after it was dropped without close() and opened once more")?;
+    // An opening may take another way for a store of many writes.
+    let mut case = case.fresh()?;
+    let before = write_for_a_while(&case, "before")?;
+    come_back(&case)?;
+    let after = write_for_a_while(&case, "after")?;
+    case.drop_and_open()?;
+    is_back(case.handles(), &format!("after {before} other writes, and before {after}, {REOPENED}"))?;
     Ok(())
+}
+
+/// Single writes, as many as the store takes within the time. Returns how many.
+fn write_for_a_while(case: &Case, label: &str) -> Result<usize, Failure> {
+    const WRITES: usize = 400;
+    let (begin, time, mut written) = (Instant::now(), case.spare() / 60, 0);
+    while written < WRITES && begin.elapsed() < time {
+        put(&*case.blocks()?, &block(&format!("{label}, write {written}")))?;
+        written += 1;
+    }
+    Ok(written)
 }
 
 pub(crate) fn what_came_back_survives_a_power_cut(case: &mut Case) -> LawResult {

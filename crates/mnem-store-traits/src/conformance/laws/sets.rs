@@ -12,7 +12,7 @@ use crate::{
         expect::{ensure, heads_are, lists, saw, update},
         failure::LawResult,
         laws::crash::at_every_point,
-        outcomes::old_or_new,
+        outcomes::{at_few, old_or_new},
         show::examples,
         threads::watched,
     },
@@ -156,6 +156,15 @@ pub(crate) fn commit_takes_thousands_of_heads(case: &mut Case) -> LawResult {
     )?;
     let mut expected = [&first[..half], &second[..1]].concat();
     expected.reverse();
+    for other in [vec![second[0]], expected[1..].to_vec()] {
+        let did = format!("commit of a swap that expects {} of 2,001 heads", other.len());
+        let refused = store.commit(WriteBatch::new().swap_all(other, [head("never")]));
+        let error = saw(&did, refused).refused(ErrorKind::HeadsMoved)?;
+        let found = if let StoreError::HeadsMoved { actual } = &error { actual.as_slice() } else { &[] };
+        let mut sorted = expected.clone();
+        sorted.sort();
+        ensure(found == sorted, &did, "all heads in the error, ascending", format_args!("{} heads", found.len()))?;
+    }
     commit(&*store, "a swap of 2,001 heads for 4,000", WriteBatch::new().swap_all(expected, second.clone()))?;
     many_heads_are(&*store, &second, "after a swap of 2,001 heads for 4,000")?;
     update(&*store, &head("one"), &second)?;
@@ -243,6 +252,21 @@ pub(crate) fn heads_of_a_commit_survive_a_power_cut_together(case: &mut Case) ->
                 old_or_new(&*case.heads()?, &old, &new, did, &result).map(drop)
             },
         )?;
+    }
+    let new = heads("one of many", case.in_short(1500));
+    for batch in replacements(&old, &new) {
+        at_few(|operations| {
+            let mut case = case.fresh()?;
+            old.iter().try_for_each(|cid| update(&*case.heads()?, cid, &[]))?;
+            case.cut_power_after(operations.into())?;
+            let result = case.store()?.commit(&batch);
+            case.drop_and_open()?;
+            let did = format!("cut the power {operations} operations into a commit of {} heads for two", new.len());
+            let seen = saw("heads()", case.heads()?.heads()).ok()?.len();
+            let whole = seen == new.len() || (result.is_err() && seen == old.len());
+            ensure(whole, did, "all of the new heads or, unless acknowledged, the old", format_args!("{seen} heads"))?;
+            Ok(result.is_ok())
+        })?;
     }
     Ok(())
 }

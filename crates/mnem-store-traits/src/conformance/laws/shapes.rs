@@ -111,7 +111,7 @@ fn batches_survive(case: &Case) -> Result<(), Failure> {
         vec![large, other],
         vec![empty, small],
     ];
-    let ways = Write::ALL.into_iter().filter(|way| way.adds_blocks() && way.is_batch() && case.has(way.needs()));
+    let ways = Write::ALL.into_iter().filter(|way| way.adds_blocks() && way.is_batch() && way.is_offered(case));
     for way in ways.filter(|way| way.durable_by().iter().all(|claim| case.claims(*claim))) {
         for shape in &shapes {
             let mut case = case.fresh()?;

@@ -3,6 +3,8 @@
 use std::{
     collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind, panic_any},
+    sync::mpsc,
+    thread,
 };
 
 use cid::Cid;
@@ -161,14 +163,21 @@ pub(crate) fn sweep_removes_the_dead_blocks_of_its_part(case: &mut Case) -> LawR
 }
 
 pub(crate) fn panicking_sweep_removes_nothing(case: &mut Case) -> LawResult {
-    let store = case.blocks()?;
-    let all = blocks("swept", 40);
-    put_many(&*store, &all)?;
+    panics_at(&*case.blocks()?, 40, 20)?;
+    // Later than a store may show in one piece.
+    let many = case.in_time(1100);
+    panics_at(&*case.blocks()?, many, many - 10)?;
+    Ok(())
+}
+
+fn panics_at(store: &dyn Blockstore, n: usize, last: usize) -> Result<(), Failure> {
+    let all = blocks("swept", n);
+    put_many(store, &all)?;
     let mut shown = 0;
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         store.sweep(None, None, &mut |_| {
             shown += 1;
-            if shown == 20 {
+            if shown == last {
                 panic_any("the law's own predicate panics");
             }
             true
@@ -177,14 +186,47 @@ pub(crate) fn panicking_sweep_removes_nothing(case: &mut Case) -> LawResult {
     if shown >= 20 {
         ensure(panicked.is_err(), "sweep with a predicate that panics", "the panic to reach the caller", "no panic")?;
     }
-    lists(&*store, &cids(&all), "after the predicate of a sweep panicked")?;
+    lists(store, &cids(&all), "after the predicate of a sweep panicked")?;
     let more = blocks("put after a panic", 3);
-    put_many(&*store, &more)?;
-    lists(&*store, &cids(all.iter().chain(&more)), "after a put that followed a sweep whose predicate panicked")?;
-    if sweep_to_the_end(&*store, [None, None], all.len() + more.len(), &mut |_| true)?.is_some() {
-        lists(&*store, &[], "after a sweep that followed one whose predicate panicked")?;
+    put_many(store, &more)?;
+    lists(store, &cids(all.iter().chain(&more)), "after a put that followed a sweep whose predicate panicked")?;
+    if sweep_to_the_end(store, [None, None], all.len() + more.len(), &mut |_| true)?.is_some() {
+        lists(store, &[], "after a sweep that followed one whose predicate panicked")?;
     }
-    Ok(())
+    delete_many(store, &cids(all.iter().chain(&more)))
+}
+
+/// A sweep may take long, and others read meanwhile.
+pub(crate) fn reader_does_not_wait_for_a_sweep(case: &mut Case) -> LawResult {
+    let store = case.blocks()?;
+    let all = blocks("swept", 300);
+    put_many(&*store, &all)?;
+    let (patience, expected) = (case.patience(), cids(&all));
+    let (reader_done, done) = mpsc::channel();
+    let mut read = None;
+    let swept = store.sweep(None, None, &mut |_| {
+        if read.is_none() {
+            let (store, first, expected) = (store.clone(), all[0].clone(), expected.clone());
+            let reader_done = reader_done.clone();
+            // Not a scoped thread: if the reader is stuck it is left behind, like the thread of a law at its deadline.
+            thread::spawn(move || {
+                let when = "in another thread, while the callback of a sweep runs";
+                let result = holds(&*store, &first, when).and_then(|()| lists(&*store, &expected, when));
+                let _ = reader_done.send(result);
+            });
+            read = Some(done.recv_timeout(patience));
+        }
+        false
+    });
+    saw("sweep", swept).ok()?;
+    match read {
+        None => Ok(()),
+        Some(Ok(result)) => Ok(result?),
+        Some(Err(_)) => {
+            let did = "get, has, size and cids in another thread, while the callback of a sweep runs";
+            Err(Failure::new(did, "an answer", "none until the sweep went on: readers wait for a sweep").into())
+        }
+    }
 }
 
 pub(crate) fn sweep_survives_reopen(case: &mut Case) -> LawResult {

@@ -58,6 +58,11 @@ impl Scene {
         Self { block_bytes: Some(768 * 1024), ..Self::new(12) }
     }
 
+    /// Batches of 300 KiB, and single blocks of 100 KiB: more than a buffer usually holds.
+    pub(crate) fn of_large_blocks() -> Self {
+        Self { block_bytes: Some(100 * 1024), ..Self::new(3) }
+    }
+
     pub(crate) fn kept(&self) -> &[Block] {
         &self.kept
     }
@@ -149,7 +154,7 @@ impl Scene {
                 let table = offered(handles.as_store(), Profile::Store)?.side_table(TABLE);
                 table.and_then(|table| table.write(&self.rows(round), &[Self::gone_row(round).0]))
             }
-            Write::Delete | Write::DeleteMany => {
+            Write::Delete | Write::DeleteMany | Write::Sweep => {
                 let cids: Vec<Cid> = self.blocks(way, round).iter().map(|block| block.cid).collect();
                 way.remove(handles, &cids)?
             }

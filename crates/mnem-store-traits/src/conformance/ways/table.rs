@@ -15,7 +15,7 @@ const TRUSTED: &str = "the caller vouches for the bytes";
 const NO_BLOCKS: &str = "it writes no block";
 const ONE: &str = "it writes one block";
 
-const NOT_BLOCKS: &[Write] = &[Write::Update, Write::Swap, Write::Delete, Write::DeleteMany, Write::Row];
+const NOT_BLOCKS: &[Write] = &[Write::Update, Write::Swap, Write::Delete, Write::DeleteMany, Write::Sweep, Write::Row];
 
 static WRITES: &[Row<Write>] = &[
     Row {
@@ -27,7 +27,7 @@ static WRITES: &[Row<Write>] = &[
         law: "every_write_refuses_what_is_no_cid",
         without: &[
             (&[Write::Update, Write::Swap], "they are tried with heads"),
-            (&[Write::Delete, Write::DeleteMany, Write::Row], NO_BLOCKS),
+            (&[Write::Delete, Write::DeleteMany, Write::Sweep, Write::Row], NO_BLOCKS),
         ],
     },
     Row { law: "every_write_keeps_to_the_limit", without: &[(NOT_BLOCKS, NO_BLOCKS)] },
@@ -36,6 +36,7 @@ static WRITES: &[Row<Write>] = &[
         without: &[
             (&[Write::Put, Write::PutTrusted, Write::Delete], ONE),
             (&[Write::Update, Write::Swap], "`head_changes_may_be_large` tests it"),
+            (&[Write::Sweep], "`sweep_removes_the_dead_blocks_of_its_part` tests it"),
             (&[Write::Row], "`side_table_writes_may_be_large` tests it"),
         ],
     },
@@ -52,6 +53,7 @@ static WRITES: &[Row<Write>] = &[
         law: "batches_of_many_bytes_are_taken",
         without: &[(&[Write::Put, Write::PutTrusted], ONE), (NOT_BLOCKS, NO_BLOCKS)],
     },
+    Row { law: "refused_write_is_forgotten", without: &[(NOT_BLOCKS, NO_BLOCKS)] },
     Row { law: "every_read_follows_every_write", without: &[] },
     Row { law: "every_read_follows_every_write_for_a_reader", without: &[] },
     Row { law: "every_read_follows_every_write_of_another_handle", without: &[] },
@@ -74,6 +76,7 @@ static WRITES: &[Row<Write>] = &[
     Row { law: "writes_beside_close_stand_or_are_refused", without: &[] },
     Row { law: "every_write_that_fails_is_as_it_says", without: &[] },
     Row { law: "failed_sync_refuses_every_write", without: &[] },
+    Row { law: "poisoned_handle_reads_what_others_write", without: &[] },
     Row { law: "no_read_waits_for_a_sync_of_any_write", without: &[] },
     Row { law: "every_acknowledged_write_survives_a_power_cut", without: &[] },
     Row { law: "later_writes_of_a_handle_survive_a_power_cut", without: &[] },
@@ -83,7 +86,7 @@ static WRITES: &[Row<Write>] = &[
         without: &[
             (&[Write::Put, Write::PutTrusted], ONE),
             (&[Write::Buffered], "it is written by a commit"),
-            (&[Write::Update, Write::Swap, Write::Delete, Write::DeleteMany], NO_BLOCKS),
+            (&[Write::Update, Write::Swap, Write::Delete, Write::DeleteMany, Write::Sweep], NO_BLOCKS),
         ],
     },
     Row {
@@ -91,7 +94,7 @@ static WRITES: &[Row<Write>] = &[
         without: &[
             (&[Write::Put, Write::PutTrusted], ONE),
             (&[Write::Buffered], "it is written by a commit"),
-            (&[Write::Update, Write::Swap, Write::Delete, Write::DeleteMany], NO_BLOCKS),
+            (&[Write::Update, Write::Swap, Write::Delete, Write::DeleteMany, Write::Sweep], NO_BLOCKS),
         ],
     },
     Row { law: "every_write_makes_an_unsynced_block_durable", without: &[(NOT_BLOCKS, NO_BLOCKS)] },
@@ -106,6 +109,7 @@ static READS: &[Row<Read>] = &[
     Row { law: "every_read_follows_every_write_of_another_handle", without: &[] },
     Row { law: "failed_read_is_no_old_answer", without: &[(&[Read::Require], "it is a write")] },
     Row { law: "every_read_that_fails_is_an_error", without: &[] },
+    Row { law: "poisoned_handle_reads_what_others_write", without: &[(&[Read::Require], "it is a write")] },
     Row { law: "no_read_waits_for_a_sync_of_any_write", without: &[(&[Read::Require], "it is a write")] },
     Row { law: "every_read_over_a_network_is_right_or_an_error", without: &[(&[Read::Require], "it is a write")] },
 ];

@@ -1,13 +1,17 @@
 //! Every way to write.
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc};
 
 use bytes::Bytes;
 use cid::Cid;
 
 use crate::{
-    Buffered, StoreError, WriteBatch,
-    conformance::{Claim, Failure, Handles, Profile, case::offered, data::Block},
+    Blockstore, Buffered, StoreError, Swept, WriteBatch,
+    conformance::{
+        Claim, Failure, Handles, Profile,
+        case::{Case, offered},
+        data::{Block, block},
+    },
 };
 
 /// One way to change a store.
@@ -28,12 +32,14 @@ pub(crate) enum Write {
     Swap,
     Delete,
     DeleteMany,
+    /// A sweep of the whole store, if it has one.
+    Sweep,
     /// A write to a side table.
     Row,
 }
 
 impl Write {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Put,
         Self::PutTrusted,
         Self::PutMany,
@@ -45,6 +51,7 @@ impl Write {
         Self::Swap,
         Self::Delete,
         Self::DeleteMany,
+        Self::Sweep,
         Self::Row,
     ];
 
@@ -61,6 +68,7 @@ impl Write {
             Self::Swap => "swap",
             Self::Delete => "delete",
             Self::DeleteMany => "delete_many",
+            Self::Sweep => "sweep",
             Self::Row => "side table write",
         }
     }
@@ -68,11 +76,22 @@ impl Write {
     /// The profile that the handles must offer.
     pub(crate) fn needs(self) -> Profile {
         match self {
-            Self::Put | Self::PutTrusted | Self::PutMany | Self::Delete | Self::DeleteMany => Profile::Blocks,
+            Self::Put | Self::PutTrusted | Self::PutMany => Profile::Blocks,
+            Self::Delete | Self::DeleteMany | Self::Sweep => Profile::Blocks,
             Self::Update | Self::Swap => Profile::Heads,
             Self::Commit | Self::CommitHead | Self::CommitTrusted | Self::Buffered => Profile::Store,
             Self::Row => Profile::SideTables,
         }
+    }
+
+    /// Whether the store of this case has this way to write.
+    pub(crate) fn is_offered(self, case: &Case) -> bool {
+        let Some(store) = case.handles().as_blocks().filter(|_| self == Self::Sweep) else {
+            return case.has(self.needs());
+        };
+        // A part without blocks.
+        let nothing = Some(&block("nothing").cid);
+        !matches!(store.sweep(nothing, nothing, &mut |_| false), Ok(None))
     }
 
     /// The claims that make `Ok` mean that the write survives a power cut.
@@ -113,7 +132,7 @@ impl Write {
     }
 
     pub(crate) fn deletes_blocks(self) -> bool {
-        matches!(self, Self::Delete | Self::DeleteMany)
+        matches!(self, Self::Delete | Self::DeleteMany | Self::Sweep)
     }
 
     pub(crate) fn changes_heads(self) -> bool {
@@ -164,12 +183,12 @@ impl Write {
         })
     }
 
-    /// Removes these blocks: one by one with [`Delete`](Self::Delete), in one call with
-    /// [`DeleteMany`](Self::DeleteMany).
+    /// Removes these blocks: one by one with [`Delete`](Self::Delete), in one call with the others.
     pub(crate) fn remove(self, handles: &Handles, cids: &[Cid]) -> Result<Result<(), StoreError>, Failure> {
         let store = offered(handles.as_blocks(), Profile::Blocks)?;
         Ok(match self {
             Self::Delete => cids.iter().try_for_each(|cid| store.delete(cid)),
+            Self::Sweep => sweep(store, cids),
             _ => store.delete_many(&mut cids.iter().map(|cid| Ok(*cid))),
         })
     }
@@ -178,6 +197,19 @@ impl Write {
 impl fmt::Display for Write {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+/// Sweeps the whole store, in as many calls as it needs. A store that has no such pass deletes.
+fn sweep(store: &dyn Blockstore, cids: &[Cid]) -> Result<(), StoreError> {
+    let dead: HashSet<&Cid> = cids.iter().collect();
+    let mut after = None;
+    loop {
+        match store.sweep(after.as_ref(), None, &mut |cid| dead.contains(cid))? {
+            None => return store.delete_many(&mut cids.iter().map(|cid| Ok(*cid))),
+            Some(Swept { ended_at: Some(end), .. }) => after = Some(end),
+            Some(_) => return Ok(()),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! applies a journal that is still there.
 
 mod fixture;
+mod flaw;
 mod left_out;
 mod store;
 
@@ -19,113 +20,7 @@ use mnem_store_traits::{Bytes, Cause, Cid, HeadChange, Outcome, StoreError, conf
 
 use super::lock;
 pub(crate) use fixture::OnDisk;
-
-/// The flaw of a store, if any.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flaw {
-    None,
-    FailedReadIsAbsence,
-    FailedWriteIsAcknowledged,
-    UndoesByDeleting,
-    SyncsNothing,
-    NoJournal,
-    HeadFirst,
-    HeadsInSteps,
-    SaysNotApplied,
-    ForgetsPoison,
-    PoisonedReadsFail,
-    ReadersWaitForSyncs,
-    HeadReadersWaitForSyncs,
-    ListingFailsForEver,
-    CloseStaysOpen,
-    CloseSwallows,
-    DropsHeadlessCommits,
-    DamageIsReturned,
-    DamageIsAbsence,
-    DamageEndsListings,
-    DamageCannotBeDeleted,
-    RecoversWithoutSync,
-    DeletesInMemoryOnly,
-    DeletesManyInMemoryOnly,
-    SweepsInMemoryOnly,
-    /// Does not sync writes of this kind.
-    NoSyncOf(&'static str),
-    /// Does not sync some writes: see `Handle::is_left_out`.
-    NoSyncOfSome(&'static str),
-    /// A side table that is opened removes the poison.
-    OpeningATableHeals,
-    /// After a failed write, tables and their keys cannot be listed.
-    PoisonedListsFail,
-    /// After a failed write, returns `Poisoned` only for writes of the same kind.
-    PoisonsItsKind,
-    /// A successful read removes the poison.
-    ReadsHeal,
-    /// Does not sync after recovery, and a commit of present blocks syncs nothing.
-    CommitTakesPresentForDurable,
-    /// If an opening cannot read something, it takes it to be empty.
-    OpensUnreadAsEmpty,
-    /// Takes a required block that cannot be looked up to be present.
-    UnreadIsMet,
-    /// If keys cannot be read, lists none.
-    UnreadKeysAreNone,
-    /// In a request for several blocks, takes one that cannot be looked up to be absent.
-    UnreadPresenceIsAbsence,
-    SizeWaitsForSyncs,
-    /// `close` empties the medium and then rewrites everything.
-    CloseRewrites,
-    /// An opening empties the medium and then rewrites everything.
-    OpeningRewrites,
-    /// Continues although the medium has no locks.
-    OpensWithoutLocks,
-    /// Writes before it takes its lock.
-    WritesBeforeLocking,
-    /// Makes a whole new store before it takes its lock.
-    MakesAStoreBeforeLocking,
-    SecondProcessIsBlind,
-    SecondProcessKeepsItsOwnHeads,
-    /// Records on the medium that a block was found sound, and does not check it again.
-    RemembersVerified,
-    /// A commit that cannot read the heads takes them to be empty.
-    CommitOverUnreadHeads,
-    /// Splits a batch into journals of 4 MiB.
-    JournalOf4MiB,
-    /// Does not sync after recovery, and a write that has nothing to do syncs only blocks.
-    IdleWritesSyncBlocks,
-    /// Recovery after a power cut applies deletes last.
-    RecoveryDeletesLast,
-    /// Splits a batch into journals of 500 rows.
-    JournalOf500Rows,
-    /// Recovery after a power cut drops blocks whose bytes it cannot check.
-    RecoveryDropsUnchecked,
-    /// Shows heads before they are synced, and does not write unchanged heads again.
-    SameHeadsSyncNothing,
-    /// A reader of a block waits for the writer of that block.
-    WaitsForItsKey,
-    /// Does not sync after recovery, and a batch syncs only what it has written itself.
-    MixedBatchSyncsWhatIsNew,
-    /// A listing of keys continues after an error.
-    KeysGoOnAfterAnError,
-    /// Answers a failed read with what the handle saw before.
-    AnswersFromMemory,
-    /// A handle takes in only 1 MiB of other handles' writes at each read.
-    TakesInOneMib,
-    /// A write that arrives while a sync is in progress relies on that sync.
-    RidesOnASync,
-    /// A poisoned handle cannot be closed.
-    PoisonedStaysOpen,
-    /// A handle syncs only its first forty writes.
-    SyncsFortyWrites,
-    /// After a failed write, a handle takes everything present to be durable.
-    FailedWriteMovesItsMark,
-    /// An opening reads a hundred rows at a time, and takes the first hundred that it cannot read for the end.
-    OpensWhatItReads,
-    /// Recovery goes on behind what a long write left when it was cut off, where no later opening looks.
-    GoesOnBehindATornTail,
-    /// The capabilities of a poisoned handle say that it is.
-    PoisonedClaimsLess,
-    /// `delete_many` deletes only blocks that are sound.
-    DamageCannotBeDeletedInABatch,
-}
+pub(crate) use flaw::Flaw;
 
 type Key = Vec<u8>;
 type Change = (Key, Option<Value>);
@@ -218,6 +113,10 @@ impl Disk {
     /// Restores the power, and applies a journal that is still there.
     fn recover(&self) -> Result<u64, StoreError> {
         let mut medium = lock(&self.medium);
+        let behind_a_hole = self.has(Flaw::GoesOnBehindAHole) && medium.is_behind_the_end;
+        if behind_a_hole {
+            medium.now = medium.synced.clone();
+        }
         if medium.power.take().is_some() {
             let bytes = |value: &Value| match value {
                 Value::Journal(changes) => changes.iter().map(left_out::bytes).sum::<usize>(),
@@ -263,8 +162,14 @@ impl Disk {
         }
         if let Some(Value::Journal(changes)) = medium.now.remove(JOURNAL) {
             changes.iter().for_each(|each| change(&mut medium.now, each));
-            let unsynced =
-                [Flaw::RecoversWithoutSync, Flaw::CommitTakesPresentForDurable, Flaw::MixedBatchSyncsWhatIsNew];
+            let unsynced = [
+                Flaw::RecoversWithoutSync,
+                Flaw::CommitTakesPresentForDurable,
+                Flaw::MixedBatchSyncsWhatIsNew,
+                Flaw::EqualRowsSyncNothing,
+                Flaw::PresentBatchesSyncNothing,
+                Flaw::IdleWritesForgetPoison,
+            ];
             let idle = self.has(Flaw::IdleWritesSyncBlocks);
             if !idle && !unsynced.contains(&self.flaw) {
                 medium.synced = medium.now.clone();
@@ -296,6 +201,24 @@ struct Handle {
     /// What this handle saw last, if it caches that.
     seen: Mutex<Rows>,
     writes: AtomicUsize,
+    /// Whether a write of this handle is in progress.
+    writes_now: AtomicBool,
+}
+
+/// Sets a flag while it lives.
+struct Raised<'a>(&'a AtomicBool);
+
+impl<'a> Raised<'a> {
+    fn new(flag: &'a AtomicBool) -> Self {
+        flag.store(true, Ordering::SeqCst);
+        Self(flag)
+    }
+}
+
+impl Drop for Raised<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -379,6 +302,7 @@ impl Handle {
     fn view<T>(&self, operation: &'static str, look: impl FnOnce(&Rows) -> T) -> Result<T, StoreError> {
         self.check_open(operation)?;
         let waits = self.has(Flaw::ReadersWaitForSyncs)
+            || (self.has(Flaw::HeadsWaitForOthers) && operation == "heads" && self.another_syncs())
             || (self.has(Flaw::HeadReadersWaitForSyncs) && operation == "heads")
             || (self.has(Flaw::SizeWaitsForSyncs) && operation == "size");
         let _waits = waits.then(|| {
@@ -412,7 +336,15 @@ impl Handle {
         if self.has(Flaw::ReadsHeal) {
             self.poisoned.store(false, Ordering::SeqCst);
         }
+        if self.has(Flaw::PoisonedStandsStill) && self.poisoned.load(Ordering::SeqCst) {
+            return Ok(look(&lock(&self.seen)));
+        }
         Ok(look(&lock(&self.disk.visible)))
+    }
+
+    /// Whether another handle waits for its sync.
+    fn another_syncs(&self) -> bool {
+        self.disk.sync_waits.load(Ordering::SeqCst) && !self.writes_now.load(Ordering::SeqCst)
     }
 
     /// Takes in new rows, and returns what the handle knows then.
@@ -465,6 +397,7 @@ impl Handle {
             return Ok(());
         }
         let _alone = lock(&self.disk.writer);
+        let _writes = Raised::new(&self.writes_now);
         let spared = self.has(Flaw::PoisonsItsKind) && *lock(&self.poisoned_by) != kind;
         if self.poisoned.load(Ordering::SeqCst) && !spared {
             return Err(StoreError::Poisoned { backend: "disk", source: Cause::new("an earlier write failed") });
@@ -477,8 +410,14 @@ impl Handle {
             decide(&lock(&self.disk.visible))?
         };
         if changes.is_empty() || (self.has(Flaw::SameHeadsSyncNothing) && kind == "heads" && self.is_seen(&changes)) {
-            let syncs = (self.has(Flaw::CommitTakesPresentForDurable) && kind != "commit")
-                || self.has(Flaw::MixedBatchSyncsWhatIsNew);
+            let syncs = [
+                Flaw::MixedBatchSyncsWhatIsNew,
+                Flaw::EqualRowsSyncNothing,
+                Flaw::PresentBatchesSyncNothing,
+                Flaw::IdleWritesForgetPoison,
+            ];
+            let syncs =
+                (self.has(Flaw::CommitTakesPresentForDurable) && kind != "commit") || syncs.contains(&self.disk.flaw);
             if self.has(Flaw::IdleWritesSyncBlocks) {
                 return self.sync_blocks();
             }
@@ -491,7 +430,12 @@ impl Handle {
         }
         self.land_in_flight(kind, &changes).map_err(|error| {
             *lock(&self.poisoned_by) = kind;
-            if !self.has(Flaw::ForgetsPoison) && !self.has(Flaw::FailedWriteMovesItsMark) {
+            let hole = self.has(Flaw::GoesOnBehindAHole) && self.leaves_a_hole(&changes);
+            if !self.has(Flaw::ForgetsPoison) && !self.has(Flaw::FailedWriteMovesItsMark) && !hole {
+                if self.has(Flaw::PoisonedStandsStill) {
+                    let now = lock(&self.disk.visible).clone();
+                    *lock(&self.seen) = now;
+                }
                 self.poisoned.store(true, Ordering::SeqCst);
             }
             if self.has(Flaw::UndoesByDeleting) {
@@ -505,6 +449,16 @@ impl Handle {
                 other => other,
             }
         })
+    }
+
+    /// Whether the first write of these changes failed, and was large.
+    fn leaves_a_hole(&self, changes: &[Change]) -> bool {
+        let mut medium = lock(&self.disk.medium);
+        let leaves = matches!(medium.fault, Some(Fault::WritesAfter(0)))
+            && !medium.now.contains_key(JOURNAL)
+            && changes.iter().map(left_out::bytes).sum::<usize>() > 64 * 1024;
+        medium.is_behind_the_end |= leaves;
+        leaves
     }
 
     /// Whether readers see these rows already.
@@ -531,7 +485,8 @@ impl Handle {
             bytes += if let Some(Value::Row(row)) = value { row.len() } else { 0 };
             rows += 1;
             let ends = (self.has(Flaw::JournalOf4MiB) && bytes > 4 * 1024 * 1024)
-                || (self.has(Flaw::JournalOf500Rows) && rows == 500);
+                || (self.has(Flaw::JournalOf500Rows) && rows == 500)
+                || (self.has(Flaw::JournalOf2500Rows) && rows == 2500);
             (bytes, rows) = if ends { (0, 0) } else { (bytes, rows) };
             ends
         };
@@ -590,6 +545,13 @@ impl Handle {
     }
 
     fn put_all(&self, kind: &'static str, blocks: &[(Cid, Bytes)]) -> Result<(), StoreError> {
+        let is_long = kind == "put_many" && blocks.len() > 20;
+        if is_long
+            && self.has(Flaw::PresentBatchesSyncNothing)
+            && self.absent(&lock(&self.disk.visible), blocks).is_empty()
+        {
+            return self.check_open("write");
+        }
         self.transact(kind, |rows| Ok(self.absent(rows, blocks)))
     }
 

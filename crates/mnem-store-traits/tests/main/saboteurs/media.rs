@@ -106,7 +106,7 @@ flaws! {
     poisoned_handle_stays_open: PoisonedStaysOpen => failed_sync_refuses_every_write "after close() of a handle";
     later_writes_are_not_synced: SyncsFortyWrites => later_writes_of_a_handle_survive_a_power_cut "calls of put and a power cut";
     batch_syncs_only_what_it_writes: MixedBatchSyncsWhatIsNew => ok_covers_what_the_handle_could_read "then put_many was acknowledged";
-    commit_with_nothing_to_do_syncs_nothing: CommitTakesPresentForDurable => ok_covers_what_the_handle_could_read "then commit that only requires a block was acknowledged";
+    commit_with_nothing_to_do_syncs_nothing: CommitTakesPresentForDurable => ok_covers_what_the_handle_could_read "then commit without a head of what is there (1) was acknowledged";
     idle_write_syncs_only_blocks: IdleWritesSyncBlocks => ok_covers_what_the_handle_could_read "a head after a power cut";
     failed_write_moves_the_mark: FailedWriteMovesItsMark => every_write_makes_an_unsynced_block_durable "was acknowledged";
     damage_cannot_be_deleted_in_a_batch: DamageCannotBeDeletedInABatch => damage_on_the_medium_is_healed_by_delete_and_put "delete_many of 2 CIDs";
@@ -114,6 +114,8 @@ flaws! {
     batch_of_500_rows_is_two: JournalOf500Rows => batch_of_many_parts_is_all_or_nothing_after_a_power_cut "Part of it";
     hundredth_row_is_not_synced: NoSyncOfSome("every 100th row") => later_writes_of_a_handle_survive_a_power_cut "after 100 calls of side table write";
     hundredth_delete_is_not_synced: NoSyncOfSome("every 100th delete") => later_writes_of_a_handle_survive_a_power_cut "calls of delete and a power cut";
+    put_number_256_is_not_synced: NoSyncOfSome("every 256th put") => later_writes_of_a_handle_survive_a_power_cut "after 256 calls of put";
+    sweeps_are_not_waited_for: NoSyncOf("sweep") => every_acknowledged_write_survives_a_power_cut "write 0 by sweep";
     next_segment_is_not_synced: NoSyncOfSome("next segment") => put_into_the_next_segment_survives_a_power_cut "after 4 puts of 1 MiB";
     recovery_deletes_last: RecoveryDeletesLast => what_came_back_survives_a_power_cut "operations into a put of another block";
     recovery_drops_what_it_cannot_check: RecoveryDropsUnchecked => every_kind_of_content_survives_a_power_cut "into a put of another block";
@@ -135,6 +137,18 @@ flaws! {
     full_segments_are_not_synced: NoSyncOfSome("segments") => batch_of_many_bytes_is_all_or_nothing_after_a_power_cut "Nothing of it";
     side_table_lifts_the_poison: OpeningATableHeals => failed_sync_refuses_every_write "Err(Poisoned)";
     poisoned_tables_are_not_listed: PoisonedListsFail => failed_sync_refuses_every_write "while rows are read";
+    equal_rows_sync_nothing: EqualRowsSyncNothing => ok_covers_what_the_handle_could_read "side table write of rows that are there";
+    present_batches_sync_nothing: PresentBatchesSyncNothing => every_write_makes_an_unsynced_block_durable "then put_many was acknowledged, of it and 300 others";
+    present_batches_cover_nothing: PresentBatchesSyncNothing => ok_covers_what_the_handle_could_read "put_many of what is there (300)";
+    poisoned_handle_takes_equal_rows: PoisonedTakesEqualRows => failed_sync_refuses_every_write "side table write of rows that are there";
+    failed_sync_of_an_idle_write_is_forgotten: IdleWritesForgetPoison => failed_sync_refuses_every_write "of what is there (1) whose sync failed";
+    failed_write_leaves_a_hole: GoesOnBehindAHole => every_write_that_fails_is_as_it_says "that met WritesAfter(0)";
+    long_request_waits_for_the_writer: LongRequestsWait => no_read_waits_for_a_sync_of_any_write "get_many of 600 blocks";
+    heads_wait_for_the_writer_of_another_handle: HeadsWaitForOthers => no_read_waits_for_a_sync_of_any_write "heads";
+    unread_block_of_another_is_not_deleted: DeletesWhatItKnows => every_write_that_fails_is_as_it_says "through a handle that was behind";
+    batch_of_2500_rows_is_two: JournalOf2500Rows => batch_of_many_parts_is_all_or_nothing_after_a_power_cut "of 3000 parts";
+    poisoned_handle_stands_still: PoisonedStandsStill => poisoned_handle_reads_what_others_write "after a put of another handle";
+
     close_empties_the_medium_first: CloseRewrites => power_cut_in_close_loses_nothing "operations into close()";
 
     deletes_of_many_are_not_written: DeletesManyInMemoryOnly => delete_many_survives_reopen "after a delete_many and reopening";

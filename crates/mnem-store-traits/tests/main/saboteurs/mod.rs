@@ -22,6 +22,7 @@ mod many;
 mod media;
 mod names;
 pub(crate) mod network;
+mod overlooked;
 mod plausible;
 mod plausible_threads;
 mod prose;

@@ -22,6 +22,8 @@ pub(crate) enum Flaw {
     ConflictIsAnothersDoing,
     /// Reports an object as absent if the request fails.
     RefusedIsAbsence,
+    /// A listing whose request fails begins anew.
+    RefusedListingBeginsAnew,
 }
 
 #[derive(Debug)]
@@ -99,7 +101,11 @@ impl Blockstore for Objects {
     fn cids(&self) -> Result<CidIter<'_>, StoreError> {
         Ok(pages(|after: Option<Cid>| {
             let after = after.as_ref().map(name).unwrap_or_default();
-            let names = self.connection.list("blocks/", &after, 1000).map_err(|error| self.failed("list", error))?;
+            let mut names = self.connection.list("blocks/", &after, 1000);
+            if names.is_err() && self.flaw == Flaw::RefusedListingBeginsAnew {
+                names = self.connection.list("blocks/", "", 1000);
+            }
+            let names = names.map_err(|error| self.failed("list", error))?;
             Ok(names.iter().map(|name| name["blocks/".len()..].parse().expect("a CID")).collect())
         }))
     }
@@ -204,5 +210,6 @@ flaws! {
     meets_its_own_heads: RetriesBlindly => every_write_over_a_network_is_as_it_says "saw       heads changed";
     says_not_applied_and_it_was: LostIsNotApplied => every_write_over_a_network_is_as_it_says "after Err(HeadsMoved";
     passes_on_a_false_conflict: ConflictIsAnothersDoing => every_write_over_a_network_is_as_it_says "FalseConflict";
+    listing_begins_anew: RefusedListingBeginsAnew => every_read_over_a_network_is_right_or_an_error "each once";
     takes_what_was_refused_for_absent: RefusedIsAbsence => every_read_over_a_network_is_right_or_an_error "Ok(false)";
 }

@@ -4,11 +4,11 @@ use mnem_store_traits::conformance::{Level, law, laws};
 
 use super::{
     at_once, batches, behind, blocks, buffered, callers, combined, commits, conditional, drivers, heads, late,
-    listings, lookups, many, media, names, network, plausible, plausible_threads, prose, races, reopenings, sets,
-    subtle, sweeps, tables, tables_apart, threads, unseen, walks, ways,
+    listings, lookups, many, media, names, network, overlooked, plausible, plausible_threads, prose, races, reopenings,
+    sets, subtle, sweeps, tables, tables_apart, threads, unseen, walks, ways,
 };
 
-const KILLED: [&[&str]; 34] = [
+const KILLED: [&[&str]; 35] = [
     at_once::KILLED,
     batches::KILLED,
     behind::KILLED,
@@ -27,6 +27,7 @@ const KILLED: [&[&str]; 34] = [
     media::KILLED,
     names::KILLED,
     network::KILLED,
+    overlooked::KILLED,
     plausible::KILLED,
     plausible::seen::KILLED,
     plausible_threads::KILLED,

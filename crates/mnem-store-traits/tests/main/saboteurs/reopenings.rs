@@ -23,6 +23,8 @@ saboteurs! { by kills:
     reopening_reads_names_as_cidv1: KeepsVersionOneOnly => every_kind_of_block_survives_reopen "get(Qm";
     reopening_lists_its_own_files: StoresItsFormat => empty_store_reopens_empty "never put";
     reopening_forgets_what_came_back: ForgetsBlocks => what_came_back_survives_reopen "after reopening";
+    reopening_forgets_what_came_back_late: ForgetsWhatCameBackLate => what_came_back_survives_reopen "other writes";
+    reopening_forgets_long_keys_without_a_value: ForgetsLongKeysWithoutAValue => side_tables_survive_reopen "after reopening";
     reopening_keeps_one_head: KeepsOneHead => heads_survive_reopen "heads() after reopening";
     reopening_keeps_a_thousand_heads: KeepsAThousandHeads => sets_of_heads_survive_reopen "2500 heads, ascending";
     reopening_makes_a_first_head: MakesAFirstHead => no_heads_survive_reopen_as_none "of a store without heads";
@@ -82,6 +84,36 @@ struct ForgetsBlocks;
 impl Reopening for ForgetsBlocks {
     fn reopen(&self, store: &dyn Store, _: bool) -> Result<(), StoreError> {
         delete_where(store, |_| true)
+    }
+}
+
+/// Reads many records in another way, and loses a block that was deleted and put again.
+#[derive(Debug, Default)]
+struct ForgetsWhatCameBackLate;
+
+impl Reopening for ForgetsWhatCameBackLate {
+    fn reopen(&self, store: &dyn Store, _: bool) -> Result<(), StoreError> {
+        let has_many = store.cids()?.count() > 300;
+        let back = cid_of(RAW, b"back");
+        if has_many { store.delete(&back) } else { Ok(()) }
+    }
+}
+
+#[derive(Debug, Default)]
+struct ForgetsLongKeysWithoutAValue;
+
+impl Reopening for ForgetsLongKeysWithoutAValue {
+    fn reopen(&self, store: &dyn Store, _: bool) -> Result<(), StoreError> {
+        for name in store.side_tables()? {
+            let table = store.side_table(&name)?;
+            let keys: Vec<Bytes> = table.keys(b"")?.collect::<Result<_, _>>()?;
+            for key in keys.into_iter().filter(|key| key.len() > 32) {
+                if table.get(&key)?.is_some_and(|value| value.is_empty()) {
+                    table.write(&[], &[key])?;
+                }
+            }
+        }
+        Ok(())
     }
 }
 

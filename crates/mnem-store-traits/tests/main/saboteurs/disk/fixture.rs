@@ -1,6 +1,6 @@
 //! The fixture for stores on this disk, with all hooks.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::{Arc, Mutex, atomic::Ordering};
 
 use mnem_store_traits::{
     Bytes, Cid, StoreError,
@@ -16,8 +16,10 @@ pub(crate) struct OnDisk(pub(crate) Flaw);
 impl OnDisk {
     pub(crate) fn handle(disk: &Arc<Disk>) -> Result<DiskStore, StoreError> {
         let (outage, (closed, poisoned, poisoned_by)) = (disk.recover()?, Default::default());
-        let (seen, writes) = Default::default();
-        Ok(DiskStore(Arc::new(Handle { disk: Arc::clone(disk), outage, closed, poisoned, poisoned_by, seen, writes })))
+        let (writes, writes_now) = Default::default();
+        let seen = Mutex::new(lock(&disk.visible).clone());
+        let disk = Arc::clone(disk);
+        Ok(DiskStore(Arc::new(Handle { disk, outage, closed, poisoned, poisoned_by, seen, writes, writes_now })))
     }
 }
 
@@ -44,7 +46,7 @@ impl Fixture for OnDisk {
     fn deadline(&self) -> std::time::Duration {
         std::time::Duration::from_secs(match self.0 {
             Flaw::ReadersWaitForSyncs | Flaw::HeadReadersWaitForSyncs => 1,
-            Flaw::SizeWaitsForSyncs | Flaw::WaitsForItsKey => 8,
+            Flaw::SizeWaitsForSyncs | Flaw::WaitsForItsKey | Flaw::LongRequestsWait | Flaw::HeadsWaitForOthers => 8,
             _ => 60,
         })
     }

@@ -20,7 +20,7 @@ impl Handle {
     /// - `files`: in a batch with large blocks, the last block alone decides whether their files are synced;
     /// - `segments`: when a write goes on in the next segment, the full one is not synced;
     /// - `next segment`: the write that begins another 4 MiB is not synced;
-    /// - `every 100th` of a kind: when a buffer was written back, nothing is synced;
+    /// - `every 100th` or `256th` of a kind: when a buffer was written back, nothing is synced;
     /// - `superseding`: a head change that adds no head is taken for none;
     /// - `deletes of rows`: rows that are only deleted are not waited for.
     pub(super) fn is_left_out(&self, what: &str, kind: &str, changes: &[Change]) -> bool {
@@ -44,6 +44,9 @@ impl Handle {
             }
             _ if what.starts_with("every 100th ") => {
                 what.ends_with(kind) && self.writes.load(Ordering::SeqCst).is_multiple_of(100)
+            }
+            _ if what.starts_with("every 256th ") => {
+                what.ends_with(kind) && self.writes.load(Ordering::SeqCst).is_multiple_of(256)
             }
             _ => kind == "row" && changes.iter().all(|(_, value)| value.is_none()),
         }
