@@ -196,11 +196,11 @@ impl World {
 
     /// Whether the block is present after `entries` entries.
     fn is_present(&self, entries: usize) -> bool {
-        let entries = self.log.iter().take(entries).filter_map(|slot| match slot {
+        let mut entries = self.log.iter().take(entries).filter_map(|slot| match slot {
             Slot::Free => None,
             Slot::Entry(entry) | Slot::Tombstone(entry, _) => Some(entry.what),
         });
-        entries.filter(|what| *what != What::Move).next_back() == Some(What::Put)
+        entries.rfind(|what| *what != What::Move) == Some(What::Put)
     }
 
     /// An answer is right if it is that of a state with at least so many entries.
