@@ -12,6 +12,7 @@
 //! | checkpoints that are damaged, missing, ahead of the log, of another store, or of another past | `checkpoints` |
 //! | a store of an earlier build | `golden` |
 //! | compaction beside commits, deletes, readers, other compactions; its failure at each request; old handles over tombstones | `compaction`, unit tests of `compaction` and `landing` |
+//! | the protocol itself: every order of steps of two writers, a reader and a compactor, with delayed and lost writes | `model` |
 //! | a look that ends after a plan was made | a unit test of `landing` |
 //! | listings of the log | `history` |
 //! | holes, changed entries, later formats, other objects | `damage` |
@@ -35,6 +36,8 @@ mod history;
 mod laws;
 #[path = "main/medium.rs"]
 mod medium;
+#[path = "main/model.rs"]
+mod model;
 #[path = "main/opening.rs"]
 mod opening;
 #[path = "main/packs.rs"]

@@ -24,6 +24,10 @@ const WITH_DROPPED: u64 = 2;
 /// Length of the SHA-256 that ends a checkpoint.
 const SUM_BYTES: usize = 32;
 
+/// What a block takes in a checkpoint, at least and usually: four numbers, and a digest of 32 bytes.
+const BLOCK_BYTES_MIN: usize = 4;
+const BLOCK_BYTES_USUAL: usize = 36;
+
 /// The difference between the states after entries `from` - 1 and `to` - 1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -126,6 +130,12 @@ impl Checkpoint {
         for cid in &self.deleted {
             state.remove_block(cid, self.to - 1);
         }
+        // A hash table that grows again and again takes longer than all the rest.
+        let blocks_bytes: usize = self.objects.iter().map(|(.., blocks)| blocks.len()).sum();
+        if !state.blocks.has_room(blocks_bytes / BLOCK_BYTES_MIN) {
+            return None;
+        }
+        state.blocks.reserve(blocks_bytes / BLOCK_BYTES_USUAL);
         let mut entries = self.from;
         for (object, (entry, digest, bytes, blocks)) in (first..).zip(&self.objects) {
             if *entry < entries || *entry >= self.to {
@@ -135,7 +145,7 @@ impl Checkpoint {
             let name = digest.map_or(Name::Entry(*entry), |digest| Name::Pack(digest.into_array()));
             state.push_object(Object { name, bytes: *bytes, entry: *entry });
             read_blocks(blocks, *bytes, |cid, offset, bytes| {
-                state.blocks.insert(cid, Place { object, offset, bytes })
+                state.blocks.insert_bytes(cid, Place { object, offset, bytes })
             })?;
         }
         for (table, key) in &self.removed {
@@ -234,7 +244,11 @@ impl BlockWriter {
     }
 }
 
-fn read_blocks(mut bytes: &[u8], object_bytes: u64, mut block: impl FnMut(Cid, u64, u64)) -> Option<()> {
+fn read_blocks(
+    mut bytes: &[u8],
+    object_bytes: u64,
+    mut block: impl FnMut(&[u8], u64, u64) -> Option<()>,
+) -> Option<()> {
     let (mut end, mut last, mut cid) = (0_u64, None, Vec::new());
     while !bytes.is_empty() {
         let [distance, length, shared, rest] = [(); 4].map(|()| read_number(&mut bytes));
@@ -248,7 +262,7 @@ fn read_blocks(mut bytes: &[u8], object_bytes: u64, mut block: impl FnMut(Cid, u
         cid.truncate(shared);
         cid.extend_from_slice(rest);
         end = offset.checked_add(length).filter(|end| *end <= object_bytes)?;
-        block(Cid::try_from(&cid[..]).ok()?, offset, length);
+        block(&cid, offset, length)?;
         bytes = others;
     }
     Some(())

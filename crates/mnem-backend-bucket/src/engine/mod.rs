@@ -13,6 +13,7 @@ pub(crate) mod entry;
 mod examples;
 pub(crate) mod format;
 pub(crate) mod history;
+mod keys;
 pub(crate) mod landing;
 pub(crate) mod look;
 pub(crate) mod objects;

@@ -115,6 +115,9 @@ impl State {
         let first = u32::try_from(self.objects.len()).ok();
         let first = first.filter(|first| first.checked_add(entry.objects().len() as u32).is_some());
         let first = first.ok_or("it is one of more objects than a handle can count")?;
+        if !self.blocks.has_room(record.blocks.len()) {
+            return Err("it has one of more blocks than a handle can count");
+        }
         for cid in &record.deleted {
             self.remove_block(cid, record.n);
         }
@@ -126,9 +129,9 @@ impl State {
             |part: super::entry::Part| Place { object: first + part.object, offset: part.offset, bytes: part.bytes };
         for (cid, part) in entry.blocks() {
             if record.is_compaction() {
-                self.blocks.relocate(cid, place(part), first);
+                self.blocks.relocate(&cid, place(part), first);
             } else {
-                self.blocks.insert(cid, place(part));
+                self.blocks.insert(&cid, place(part));
             }
         }
         self.drop_packs(record.dropped.iter().map(|digest| digest.into_array()), record.n);
