@@ -39,14 +39,21 @@ impl fmt::Debug for Present {
     }
 }
 
+/// The slots, in parts. A const fills each part at once, also where the code is not optimised.
+#[derive(Debug)]
+struct Memory(Box<[Part]>);
+
 /// One tag per slot. The tags fit into the processor's cache, so a lookup of an absent block almost never reads a slot.
 ///
 /// Slots are allocated in pages, on first use, so a store opened for a few blocks does not pay for all.
 #[derive(Debug)]
-struct Memory {
-    tags: Box<[AtomicU8]>,
-    pages: Box<[OnceLock<Page>]>,
+struct Part {
+    tags: [AtomicU8; SLOTS_OF_A_PART],
+    pages: [OnceLock<Page>; SLOTS_OF_A_PART / SLOTS_OF_A_PAGE],
 }
+
+/// About 8 KiB.
+const SLOTS_OF_A_PART: usize = 4096;
 
 type Page = Box<[Mutex<Slot>; SLOTS_OF_A_PAGE]>;
 
@@ -89,10 +96,11 @@ impl Present {
 
 impl Memory {
     fn new() -> Self {
-        Self {
-            tags: iter::repeat_with(AtomicU8::default).take(BLOCKS).collect(),
-            pages: iter::repeat_with(OnceLock::new).take(BLOCKS.div_ceil(SLOTS_OF_A_PAGE)).collect(),
-        }
+        let part = || Part {
+            tags: [const { AtomicU8::new(0) }; SLOTS_OF_A_PART],
+            pages: [const { OnceLock::new() }; SLOTS_OF_A_PART / SLOTS_OF_A_PAGE],
+        };
+        Self(iter::repeat_with(part).take(BLOCKS / SLOTS_OF_A_PART).collect())
     }
 
     /// The slot of a key, chosen by the first bytes of its digest. Digests that collide here make lookups slower, but
@@ -100,7 +108,8 @@ impl Memory {
     fn place(&self, key: &[u8; KEY_BYTES]) -> Option<(&AtomicU8, &OnceLock<Page>, usize)> {
         let [_, _, _, _, first @ ..] = key.first_chunk::<12>()?;
         let number = usize::try_from(u64::from_le_bytes(*first) % BLOCKS as u64).ok()?;
-        Some((self.tags.get(number)?, self.pages.get(number / SLOTS_OF_A_PAGE)?, number % SLOTS_OF_A_PAGE))
+        let (part, slot) = (self.0.get(number / SLOTS_OF_A_PART)?, number % SLOTS_OF_A_PART);
+        Some((part.tags.get(slot)?, part.pages.get(slot / SLOTS_OF_A_PAGE)?, slot % SLOTS_OF_A_PAGE))
     }
 }
 

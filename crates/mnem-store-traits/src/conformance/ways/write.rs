@@ -188,7 +188,7 @@ impl Write {
         let store = offered(handles.as_blocks(), Profile::Blocks)?;
         Ok(match self {
             Self::Delete => cids.iter().try_for_each(|cid| store.delete(cid)),
-            Self::Sweep => sweep(store, cids),
+            Self::Sweep => sweep(&*store, cids),
             _ => store.delete_many(&mut cids.iter().map(|cid| Ok(*cid))),
         })
     }
