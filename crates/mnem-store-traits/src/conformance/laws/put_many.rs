@@ -177,21 +177,6 @@ pub(crate) fn put_many_iterator_may_use_the_store(case: &mut Case) -> LawResult 
     for block in batch.iter().chain(&written) {
         holds(&*store, block, "after a put_many whose iterator used the store")?;
     }
-    // A block that the iterator deletes, before or after it names it, is there afterwards like any other.
-    for is_named_before in [false, true] {
-        let mut own = Ok(());
-        let mut delete = |block: &Block| own = own.clone().and_then(|()| saw("delete", store.delete(&block.cid)).ok());
-        let mut items = batch.iter().enumerate().map(|(i, block)| {
-            let gone = if is_named_before { i.checked_sub(1).map(|i| &batch[i]) } else { Some(block) };
-            gone.into_iter().for_each(&mut delete);
-            Ok((block.cid, block.data.clone()))
-        });
-        saw("put_many whose iterator deletes what it names", store.put_many(&mut items)).ok()?;
-        own?;
-        for block in &batch {
-            holds(&*store, block, "after a put_many whose iterator deleted it")?;
-        }
-    }
     Ok(())
 }
 

@@ -75,8 +75,8 @@ pub(crate) fn refused_write_is_forgotten(case: &mut Case) -> LawResult {
     let sizes = [1, 3, case.in_short(LARGE)];
     for refusal in refusals {
         for way in &ways {
-            // Many blocks in as many calls would take long.
-            for n in &sizes[..if way.is_batch() { 3 } else { 2 }] {
+            // Many blocks take long in as many calls, and where each is synced by itself.
+            for n in &sizes[..if matches!(way, Write::PutMany | Write::Commit) { 3 } else { 2 }] {
                 let good = blocks(&format!("{} before {way}", refusal.name()), *n);
                 refusal.of(case, &good)?;
                 let when = format!("{way} of {n} blocks after a refused {} of them", refusal.name());

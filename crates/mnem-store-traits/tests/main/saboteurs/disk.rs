@@ -407,7 +407,9 @@ impl Handle {
             rows.remove(HEADS);
             decide(&rows)?
         } else {
-            decide(&lock(&self.disk.visible))?
+            // Readers do not wait for the caller's code.
+            let rows = lock(&self.disk.visible).clone();
+            decide(&rows)?
         };
         if changes.is_empty() || (self.has(Flaw::SameHeadsSyncNothing) && kind == "heads" && self.is_seen(&changes)) {
             let syncs = [

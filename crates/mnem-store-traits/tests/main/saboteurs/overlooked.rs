@@ -26,7 +26,6 @@ saboteurs! {
     many_tables_are_not_sorted: ListsTablesAsTheyCame => side_tables_whose_names_begin_alike_are_separate "side_tables() of many";
     commit_refuses_a_long_identity: RefusesLongIdentities => every_write_takes_every_supported_hash "commit without a head";
     commit_that_changes_nothing_is_done: TakesIdleCommits => commit_refuses_a_missing_requirement "that requires an absent block";
-    batch_looks_up_while_it_drains: LooksUpWhileItDrains => put_many_iterator_may_use_the_store "whose iterator deleted it";
     delete_looks_up_while_it_drains: LooksUpWhileItDrains => delete_many_iterator_may_use_the_store "whose iterator put";
     pair_of_cid_and_length_is_checked_once: ChecksAPairOnce => every_write_checks_every_hash "of a block that was deleted";
     thousand_tables_are_listed: ListsAThousandTables => side_table_writes_may_be_large "side_tables() of many";
@@ -100,17 +99,6 @@ defect! {
     }
 
     LooksUpWhileItDrains {
-        fn put_many(&self, inner: &MemoryStore, blocks: &mut Blocks<'_>) -> Result<(), StoreError> {
-            let mut absent = Vec::new();
-            for block in blocks {
-                let (cid, data) = block?;
-                check_block(&cid, &data)?;
-                if !inner.has(&cid)? {
-                    absent.push((cid, data));
-                }
-            }
-            inner.put_many(&mut absent.into_iter().map(Ok))
-        }
         fn delete_many(&self, inner: &MemoryStore, cids: &mut Cids<'_>) -> Result<(), StoreError> {
             // Looks up a name when it has the one before.
             let mut found = BTreeSet::from_iter(inner.cids()?.collect::<Result<Vec<_>, _>>()?);

@@ -51,7 +51,12 @@ fn sweep_each(inner: &MemoryStore, part: &[Cid], is_dead: &mut IsDead<'_>) -> Re
 
 #[test]
 fn a_store_may_end_a_sweep_early() {
-    for id in ["sweep_removes_the_dead_blocks_of_its_part", "panicking_sweep_removes_nothing"] {
+    for id in [
+        "sweep_removes_the_dead_blocks_of_its_part",
+        "panicking_sweep_removes_nothing",
+        "every_batch_may_be_large",
+        "every_read_follows_every_write",
+    ] {
         let verdict = law(id).expect("a law").run(Planted::<EndsEarly>::WIDENED);
         assert!(matches!(verdict, Verdict::Passed), "{id}: {verdict:?}");
     }
