@@ -217,7 +217,10 @@ impl Shared {
     pub(crate) fn find_other_log(&self, tried: &mut Option<Arc<Epoch>>, error: StoreError) -> Result<(), StoreError> {
         let Some(path) = gone(&error) else { return Err(error) };
         if self.gate.is_read_only() {
-            self.follow()?;
+            // `state` may be unchanged: a writer that opens the store removes the old log of an interrupted compaction
+            // before it writes `state`. So the manifest decides.
+            let mut view = self.view_mut();
+            self.source().follow(&mut view, None)?;
         } else {
             // A listing may go on after a close, and another process may compact then.
             self.gate.check_open("read the log")?;

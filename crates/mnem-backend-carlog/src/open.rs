@@ -23,6 +23,7 @@ use crate::{
         open_segments::OpenSegments,
         page::Budget,
         replay::{Position, Tail, beginning},
+        room::Room,
         state::State,
         switch::{NotReplaced, remove, remove_log, write_manifest},
         walk::Window,
@@ -64,6 +65,7 @@ pub(crate) fn open(options: &OpenOptions, files: Arc<dyn Files>, path: &Path) ->
     let layout = Layout::new(create::find_root(options, &*files, &path)?);
     let budget = Arc::new(Budget::new(options.index_memory));
     let segments = OpenSegments::new(files.clone(), options.open_segments);
+    let files: Arc<dyn Files> = Arc::new(Room::new(files, segments.clone()));
     let (files_of, bounds) = (&*files, options.bounds);
     let source = |keys| Source { files: files_of, layout: &layout, keys, budget: &budget, segments: &segments, bounds };
     let (keys, view, writer) = if options.read_only {

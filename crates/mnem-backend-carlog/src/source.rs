@@ -12,7 +12,7 @@ use crate::{
         maintenance::write_run,
         manifest::{Covered, Extent, Manifest},
         memtable::Memtable,
-        open_segments::OpenSegments,
+        open_segments::{OpenSegments, damaged_if_gone},
         page::{Budget, NoAnswer},
         replay::{Next, Position, Tail, Unread, classify_next, next_segment, replay},
         rows::{self, Tables},
@@ -239,8 +239,13 @@ impl Source<'_> {
     /// names no later commit, or if the manifest was not replaced. Damage counts only if the manifest was not replaced.
     ///
     /// After a power cut, `state` may be older than the log. A compaction writes it before it removes anything, so the
-    /// next call of a reader that missed a segment sees another `state`, and follows again.
-    pub(crate) fn follow(&self, view: &mut View, mut state: Option<State>) -> Result<(), StoreError> {
+    /// next call of a reader that missed a segment sees another `state`, and follows again. Only the next writer after an
+    /// interrupted compaction removes the old log first; a reader that finds a segment gone follows without `state`.
+    pub(crate) fn follow(&self, view: &mut View, state: Option<State>) -> Result<(), StoreError> {
+        self.follow_from(view, state).map_err(damaged_if_gone)
+    }
+
+    fn follow_from(&self, view: &mut View, mut state: Option<State>) -> Result<(), StoreError> {
         let mut other = None;
         let mut failed_at = None;
         if state.is_some_and(|state| state.generation > view.generation) {

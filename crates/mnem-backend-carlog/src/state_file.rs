@@ -1,8 +1,11 @@
 //! The file `state`, as a handle that only reads keeps it open.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    io,
+    sync::{Arc, PoisonError, RwLock},
+};
 
-use mnem_store_traits::StoreError;
+use mnem_store_traits::{StoreError, driver::FileIdentity};
 
 use crate::{
     engine::{
@@ -14,13 +17,15 @@ use crate::{
 };
 
 /// The file `state`. Every read of a reader asks it first, so it stays open between reads. A writer overwrites it in
-/// place. Should it be removed or replaced all the same, it is opened again.
+/// place. If its path leads to another file or to none, because the file was removed or replaced or the store was moved,
+/// it is opened again; each time, if the system does not identify files.
 #[derive(Debug, Default)]
 pub(crate) struct StateFile(RwLock<Option<Kept>>);
 
 #[derive(Debug)]
 struct Kept {
     file: Arc<dyn File>,
+    identity: FileIdentity,
     /// The bytes that were read last, and their meaning, whose MAC need not be checked again.
     bytes: [u8; STATE_BYTES],
     state: Option<State>,
@@ -29,25 +34,28 @@ struct Kept {
 impl StateFile {
     /// What the file says now. `None`: it is missing or invalid.
     pub(crate) fn read(&self, source: &Source<'_>) -> Result<Option<State>, StoreError> {
-        let path = || source.layout.state();
+        let path = source.layout.state();
         let mut file = None;
         if let Some(kept) = &*self.0.read().unwrap_or_else(PoisonError::into_inner)
-            && kept.file.is_named().map_err(|error| at("look at", &path())(error))?
+            // A failure may concern only this open file, so it is no error yet.
+            && source.files.identity(&path).is_ok_and(|now| now.is_some() && now == kept.identity)
+            && let Ok(bytes) = read(&*kept.file)
         {
-            if read(&*kept.file, source)? == kept.bytes {
+            if bytes == kept.bytes {
                 return Ok(kept.state);
             }
             file = Some(kept.file.clone());
         }
         let file = match file {
             Some(file) => Some(file),
-            None => source.files.open(&path(), false).map_err(|error| at("open", &path())(error))?,
+            None => source.files.open(&path, false).map_err(at("open", &path))?,
         };
         let kept = match file {
             None => None,
             Some(file) => {
-                let bytes = read(&*file, source)?;
-                Some(Kept { file, bytes, state: State::decode(&bytes, source.keys) })
+                let identity = file.identity().map_err(at("look at", &path))?;
+                let bytes = read(&*file).map_err(at("read", &path))?;
+                Some(Kept { file, identity, bytes, state: State::decode(&bytes, source.keys) })
             }
         };
         let state = kept.as_ref().and_then(|kept| kept.state);
@@ -56,8 +64,8 @@ impl StateFile {
     }
 }
 
-fn read(file: &dyn File, source: &Source<'_>) -> Result<[u8; STATE_BYTES], StoreError> {
+fn read(file: &dyn File) -> io::Result<[u8; STATE_BYTES]> {
     let mut bytes = [0; STATE_BYTES];
-    file.read_at(&mut bytes, 0).map_err(|error| at("read", &source.layout.state())(error))?;
+    file.read_at(&mut bytes, 0)?;
     Ok(bytes)
 }

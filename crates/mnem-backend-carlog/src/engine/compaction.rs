@@ -17,6 +17,7 @@ use super::{
     keys::Mac,
     maintenance::{tend_now, write_run},
     manifest::{Covered, Manifest},
+    open_segments::damaged_if_gone,
     output::Output,
     place::Place,
     record::{ROW_BYTES_MAX, Record, Row},
@@ -112,7 +113,7 @@ struct Written {
 fn write_log(handle: &Handle, writer: &Writer, blocks: u64) -> Result<Written, StoreError> {
     let mut files = Vec::new();
     let written = NewLog::begin(handle, writer, &mut files).and_then(|mut log| {
-        let written = log.copy(blocks).and_then(|()| log.end());
+        let written = log.copy(blocks).map_err(damaged_if_gone).and_then(|()| log.end());
         files.append(&mut log.files);
         written.map(|()| (log.view, log.file))
     });

@@ -49,14 +49,6 @@ pub trait File: Debug + Send + Sync {
     fn identity(&self) -> io::Result<FileIdentity> {
         Ok(None)
     }
-
-    /// Whether the file is known to have a name still: it was neither removed nor replaced by another file.
-    ///
-    /// # Errors
-    /// The system's.
-    fn is_named(&self) -> io::Result<bool> {
-        Ok(false)
-    }
 }
 
 /// A lock, held until it is dropped.
@@ -202,11 +194,6 @@ impl File for StdFile {
 
     fn identity(&self) -> io::Result<FileIdentity> {
         Ok(identity(&self.0.metadata()?))
-    }
-
-    #[cfg(unix)]
-    fn is_named(&self) -> io::Result<bool> {
-        Ok(std::os::unix::fs::MetadataExt::nlink(&self.0.metadata()?) > 0)
     }
 }
 

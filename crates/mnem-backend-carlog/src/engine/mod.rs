@@ -24,6 +24,7 @@ pub(crate) mod page;
 pub(crate) mod place;
 pub(crate) mod record;
 pub(crate) mod replay;
+pub(crate) mod room;
 pub(crate) mod rows;
 pub(crate) mod run;
 pub(crate) mod run_writer;

@@ -16,7 +16,7 @@ use super::{
     files::{File, Files},
     switch::is_unopened,
 };
-use crate::handle::hold;
+use crate::{error::damaged, handle::hold};
 
 /// The segments of one handle that are open for reading. When there are too many, the one whose last read is the
 /// longest ago is closed. It is opened again by its next read.
@@ -33,7 +33,9 @@ pub(crate) struct OpenSegments {
 
 #[derive(Debug)]
 struct Open {
+    /// The bound. Lower than `most` after the process has had too many files open.
     max: usize,
+    most: usize,
     slots: Vec<Weak<Slot>>,
 }
 
@@ -78,10 +80,17 @@ pub(crate) fn gone(error: &StoreError) -> Option<&Path> {
     None
 }
 
+/// Where no other log can be the reason, a segment that is gone is damage.
+pub(crate) fn damaged_if_gone(error: StoreError) -> StoreError {
+    let path = gone(&error).map(Path::to_owned);
+    path.map_or(error, |path| damaged(&path, "the file is missing"))
+}
+
 impl OpenSegments {
     /// At most `max` segments are open, and those that are being read.
     pub(crate) fn new(files: Arc<dyn Files>, max: usize) -> Arc<Self> {
-        let open = Mutex::new(Open { max: max.max(1), slots: Vec::new() });
+        let max = max.max(1);
+        let open = Mutex::new(Open { max, most: max, slots: Vec::new() });
         Arc::new(Self { files, reads: AtomicU64::new(0), open })
     }
 
@@ -98,14 +107,26 @@ impl OpenSegments {
         Ok(Arc::new(SegmentFile { path: path.to_owned(), identity, slot, all: self.clone() }))
     }
 
-    /// If the process has too many files open, closes segments and tries again.
-    fn open_file(&self, path: &Path) -> io::Result<Option<Arc<dyn File>>> {
+    /// If the process has too many files open, closes segments and tries again. `call` must have changed nothing when
+    /// it fails in this way.
+    pub(crate) fn with_room<T>(&self, call: impl Fn() -> io::Result<T>) -> io::Result<T> {
         loop {
-            match self.files.open(path, false) {
+            match call() {
                 Err(error) if is_unopened(&error) && self.close_half() => {}
-                opened => return opened,
+                done => return done,
             }
         }
+    }
+
+    /// Each file that can be opened at once raises a lowered bound by one.
+    fn open_file(&self, path: &Path) -> io::Result<Option<Arc<dyn File>>> {
+        let first = self.files.open(path, false);
+        if first.is_ok() {
+            let mut open = hold(&self.open);
+            open.max = (open.max + 1).min(open.most);
+            return first;
+        }
+        self.with_room(|| self.files.open(path, false))
     }
 
     /// Keeps the file of a segment open. Returns the file that another thread has opened first, if there is one.

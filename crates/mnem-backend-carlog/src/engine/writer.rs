@@ -241,8 +241,10 @@ fn kills(handle: &Handle, cids: &[Cid]) -> Result<Vec<Kill>, StoreError> {
     let mut kills = Vec::new();
     for cid in cids.iter().filter(|cid| killed.insert(**cid)) {
         for place in handle.places(cid)? {
-            let file = file_of(&handle.view().segments, place.segment()).cloned();
-            let found = file.map(|file| handle.read_section(&*file, place, Depth::Start)).transpose()?.flatten();
+            let found = handle.ask(|| {
+                let file = file_of(&handle.view().segments, place.segment()).cloned();
+                Ok(file.map(|file| handle.read_section(&*file, place, Depth::Start)).transpose()?.flatten())
+            })?;
             let is_another = found.is_some_and(|found| {
                 found.section.cid != *cid && handle.keys.fingerprint(&found.section.cid) == handle.keys.fingerprint(cid)
             });

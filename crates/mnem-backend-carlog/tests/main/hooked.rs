@@ -95,10 +95,6 @@ impl File for HookedFile {
     fn identity(&self) -> io::Result<FileIdentity> {
         self.file.identity()
     }
-
-    fn is_named(&self) -> io::Result<bool> {
-        self.file.is_named()
-    }
 }
 
 impl Files for Hooked {

@@ -68,6 +68,10 @@ impl Count {
     fn most(&self) -> usize {
         self.0.1.load(SeqCst)
     }
+
+    fn open(&self) -> usize {
+        self.0.0.load(SeqCst)
+    }
 }
 
 /// Reads everything in several ways.
@@ -182,10 +186,45 @@ fn a_call_that_finds_its_segment_removed_asks_the_new_log() {
     }
 }
 
+/// A writer that opens the store after an interrupted compaction removes the old log before it writes `state`. Until then,
+/// `state` tells readers nothing new.
+#[test]
+fn a_reader_whose_log_is_gone_asks_the_new_log_although_state_is_unchanged() {
+    type Read = fn(&CarlogStore);
+    let reads: [Read; 5] = [
+        |store| assert_eq!(store.get(&block(1).0).unwrap(), Some(block(1).1)),
+        |store| assert!(store.size(&block(1).0).unwrap().is_some()),
+        |store| assert_eq!(store.side_table("t").unwrap().get(b"key").unwrap().unwrap(), "value"),
+        |store| assert_eq!(store.info().unwrap().blocks, u64::from(BLOCKS) - 1),
+        |store| assert_eq!(Content::of(store).blocks.len(), BLOCKS as usize - 1),
+    ];
+    let place = Place::new();
+    let store = filled(&place);
+    store.delete(&block(9).0).unwrap();
+    let readers = reads.map(|read| (read, options(1).read_only(true).open(place.store()).unwrap()));
+    let state = fs::read(place.file("state")).unwrap();
+    assert!(store.compact().unwrap().nothing_to_do.is_none());
+    store.close().unwrap();
+    drop(store);
+    assert!(!place.file("seg-000002.car").exists());
+    fs::write(place.file("state"), state).unwrap();
+    for (read, reader) in &readers {
+        read(reader);
+        read(reader);
+    }
+    let store = options(3).open(place.store()).unwrap();
+    store.put(&block(BLOCKS).0, block(BLOCKS).1).unwrap();
+    for (_, reader) in &readers {
+        assert!(reader.has(&block(BLOCKS).0).unwrap());
+        assert!(!reader.has(&block(9).0).unwrap());
+    }
+}
+
 /// A closed segment is gone although no compaction removed it, or its name leads to another file.
 #[test]
 fn a_segment_that_was_removed_or_replaced_is_damage_and_no_absence() {
-    for is_replaced in [false, true] {
+    // Windows tells files apart only by name.
+    for is_replaced in [false, true].into_iter().filter(|is_replaced| cfg!(unix) || !is_replaced) {
         let place = Place::new();
         let store = filled(&place);
         assert!(store.has(&block(BLOCKS - 1).0).unwrap());
@@ -202,6 +241,8 @@ fn a_segment_that_was_removed_or_replaced_is_damage_and_no_absence() {
             store.has(&cid),
             store.info().map(|_| true),
             store.cids().unwrap().collect::<Result<Vec<_>, _>>().map(|_| true),
+            store.delete(&cid).map(|_| true),
+            store.compact().map(|_| true),
         ];
         for error in found.map(Result::unwrap_err) {
             assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
@@ -209,6 +250,27 @@ fn a_segment_that_was_removed_or_replaced_is_damage_and_no_absence() {
         }
         assert!(store.get(&block(2).0).unwrap().is_some());
     }
+}
+
+/// The reader has closed the segment that the log goes on in when that segment is removed.
+#[test]
+fn a_reader_that_cannot_go_on_in_its_last_segment_reports_damage() {
+    let place = Place::new();
+    let store = options(3).segment_bytes(1 << 20).create(true).open(place.store()).unwrap();
+    store.put(&block(0).0, block(0).1).unwrap();
+    drop(store);
+    let store = options(3).open(place.store()).unwrap();
+    store.put(&block(1).0, block(1).1).unwrap();
+    drop(store);
+    let store = options(3).segment_bytes(1 << 20).open(place.store()).unwrap();
+    let reader = options(1).read_only(true).open(place.store()).unwrap();
+    // Closes the second segment.
+    assert!(reader.get(&block(0).0).unwrap().is_some());
+    store.put(&block(2).0, block(2).1).unwrap();
+    fs::remove_file(place.file("seg-000002.car")).unwrap();
+    let error = reader.has(&block(2).0).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+    assert!(error.to_string().contains("seg-000002.car"), "{error}");
 }
 
 /// The process may have only a few more files open than the store has already.
@@ -227,6 +289,66 @@ fn fewer_segments_are_open_where_the_system_allows_fewer() {
         let store = options(100).read_only(read_only).open_on(files, place.store()).unwrap();
         read_all(&store);
         assert!(count.most() <= 6, "{}", count.most());
+    }
+}
+
+/// Whatever needs a file open when no more may be open, a segment is closed for it. Later, as many are open as before.
+#[test]
+fn segments_make_room_for_every_other_file() {
+    const EMFILE: i32 = 24;
+    let place = Place::new();
+    drop(filled(&place));
+    for read_only in [true, false] {
+        let (open, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(usize::MAX)));
+        let (seen, allowed, count) = (open.clone(), most.clone(), Count::default());
+        let segments = count.clone();
+        let files = Hooked::new(move |call, path| {
+            segments.see(call, path);
+            let asks = match call {
+                Call::Open | Call::Create | Call::List => true,
+                Call::Sync => path.is_dir(),
+                _ => false,
+            };
+            seen.fetch_add(usize::from(call == Call::Opened), SeqCst);
+            seen.fetch_sub(usize::from(call == Call::Closed), SeqCst);
+            let is_full = asks && seen.load(SeqCst) >= allowed.load(SeqCst);
+            if is_full { Err(io::Error::from_raw_os_error(EMFILE)) } else { Ok(()) }
+        });
+        let fill = || most.store(open.load(SeqCst), SeqCst);
+        let store = options(100).read_only(read_only).open_on(files, place.store()).unwrap();
+        let is_read = |store: &CarlogStore| (0..BLOCKS).all(|n| store.get(&block(n).0).unwrap().is_some());
+        assert!(is_read(&store));
+        let before = count.open();
+        assert!(before > BLOCKS as usize, "{before}");
+        fill();
+        if read_only {
+            // Another inode of `state` makes the reader open it, and without it, the manifest.
+            fs::copy(place.file("state"), place.file("copy")).unwrap();
+            fs::rename(place.file("copy"), place.file("state")).unwrap();
+            assert!(is_read(&store));
+            most.store(usize::MAX, SeqCst);
+            assert!(is_read(&store));
+            fill();
+            fs::remove_file(place.file("state")).unwrap();
+            assert!(is_read(&store));
+        } else {
+            // A new segment, and a new run and a manifest now and then.
+            for n in BLOCKS..BLOCKS + 12 {
+                store.put(&block(n).0, block(n).1).unwrap();
+                most.store(usize::MAX, SeqCst);
+                assert!(is_read(&store));
+                fill();
+            }
+        }
+        most.store(usize::MAX, SeqCst);
+        (0..2).for_each(|_| assert!(is_read(&store)));
+        assert!(count.open() >= BLOCKS as usize, "{} of {before} are open", count.open());
+        if !read_only {
+            fill();
+            store.delete(&block(BLOCKS).0).unwrap();
+            assert!(store.compact().unwrap().nothing_to_do.is_none());
+            assert!(is_read(&store));
+        }
     }
 }
 
@@ -255,22 +377,45 @@ fn a_reader_keeps_state_open_and_notices_another_file() {
     store.close().unwrap();
     drop(store);
     // The next writer creates the file again; the reader has the old one open.
-    for is_renamed in [false, true] {
+    for (n, kind) in (50..).zip(["removed", "replaced", "replaced, but it has another name"]) {
         let state = place.file("state");
-        if is_renamed {
-            fs::copy(&state, place.file("copy")).unwrap();
-            fs::rename(place.file("copy"), &state).unwrap();
-        } else {
+        if kind == "removed" {
             fs::remove_file(&state).unwrap();
+        } else {
+            fs::copy(&state, place.file("copy")).unwrap();
+            if kind != "replaced" {
+                fs::hard_link(&state, place.file("link")).unwrap();
+            }
+            fs::rename(place.file("copy"), &state).unwrap();
         }
         let store = place.open();
-        let n = 50 + u32::from(is_renamed);
         store.put(&block(n).0, block(n).1).unwrap();
-        assert!(reader.has(&block(n).0).unwrap());
+        assert!(reader.has(&block(n).0).unwrap(), "{kind}");
         store.update(&block(n).0, &store.heads().unwrap()).unwrap();
-        assert_eq!(reader.heads().unwrap(), [block(n).0]);
+        assert_eq!(reader.heads().unwrap(), [block(n).0], "{kind}");
         store.close().unwrap();
     }
+}
+
+/// The store was moved while a reader had it open, and is written to at its new place.
+#[cfg(unix)]
+#[test]
+fn a_reader_of_a_store_that_was_moved_away_fails_until_it_is_back() {
+    let (place, other) = (Place::new(), Place::new());
+    let store = place.open();
+    store.put(&block(1).0, block(1).1).unwrap();
+    store.close().unwrap();
+    drop(store);
+    let reader = place.read_only();
+    assert!(reader.has(&block(1).0).unwrap());
+    fs::rename(place.store(), other.store()).unwrap();
+    let store = other.open();
+    store.put(&block(2).0, block(2).1).unwrap();
+    drop(store);
+    let error = reader.has(&block(2).0).unwrap_err();
+    assert!(error.to_string().contains(place.store().to_str().unwrap()), "{error}");
+    fs::rename(other.store(), place.store()).unwrap();
+    assert!(reader.has(&block(2).0).unwrap());
 }
 
 /// A listing goes on after `close`, and another handle compacts.
