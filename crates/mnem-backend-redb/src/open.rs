@@ -21,7 +21,7 @@ use crate::{
     create::{create_file, initialise},
     engine::{
         attempt::{Attempt, Attempted, Staged, open_repaired, pages_match},
-        header::{Length, is_zeros},
+        header::{self, Length, is_zeros},
         layout, lenient,
         locks::{WithoutLocks, file_id, insist},
         medium::{Locks, Medium, Seam},
@@ -335,15 +335,22 @@ fn open_direct(at: At<'_>, options: &OpenOptions, medium: &Medium) -> Result<Ses
     }
 }
 
-/// Opens a file that was closed, and verifies its pages while the locks of the open file keep writers out. `None`: the
-/// file was not closed, or something is wrong, which an open with repairs then reports.
+/// Verifies the pages of a file that was closed, and then opens it. `None`: the file was not closed, something is wrong,
+/// or another process has written to it in between. An open with repairs then says what.
+///
+/// In this order, because redb walks the tree with its free pages while it opens a file, and in a tree that nobody has
+/// verified, two branches may lead to the same page, so that the walk hardly ends. Every commit changes the header, which
+/// has the checksums of the trees: if it is the same after both steps, then what was verified is what was opened.
 fn open_verified(at: At<'_>, options: &OpenOptions, medium: &Medium) -> Option<Session> {
+    let verified = header::bytes(&**medium).ok()?;
     if !Length::of(&**medium).is_ok_and(Length::is_closed) {
         return None;
     }
+    if !Seam::staged(Arc::clone(medium), Locks::AsReader).is_ok_and(|seam| pages_match(&seam)) {
+        return None;
+    }
     let session = open_direct(at, options, medium).ok()?;
-    let beside = Seam::staged(Arc::clone(medium), Locks::OwnedByOther);
-    if beside.is_ok_and(|seam| pages_match(&seam)) {
+    if header::bytes(&**medium).is_ok_and(|opened| opened == verified) {
         return Some(session);
     }
     let seam = session.seam.clone();

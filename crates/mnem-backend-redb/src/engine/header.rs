@@ -17,7 +17,7 @@ pub(crate) const TRAILING_PAGES: usize = 28;
 pub(crate) const FIELDS_END: usize = 32;
 
 /// Length of the header: its fields and two commit slots.
-const HEADER_BYTES: u64 = 320;
+const HEADER_BYTES: usize = 320;
 
 /// Offsets of the two commit slots. Each begins with the version of the format.
 const COMMITS: [u64; 2] = [64, 192];
@@ -43,6 +43,13 @@ pub(crate) fn set(header: &mut [u8], at: usize, value: u64) {
     if let Some(bytes) = header.get_mut(at..at + 4) {
         bytes.copy_from_slice(&u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes());
     }
+}
+
+/// The whole header, with the checksums of the trees below it.
+pub(crate) fn bytes(medium: &dyn StorageBackend) -> io::Result<[u8; HEADER_BYTES]> {
+    let mut bytes = [0; HEADER_BYTES];
+    medium.read(0, &mut bytes)?;
+    Ok(bytes)
 }
 
 /// The length that the fields name, if redb can have written them.
@@ -127,7 +134,7 @@ impl Length {
                 source: cause,
             })),
             Some(said) if said == self.file => None,
-            None if self.file >= HEADER_BYTES => None,
+            None if self.file >= HEADER_BYTES as u64 => None,
             _ => Some(Cause::new(CutOff { length: self, cause })),
         }
     }

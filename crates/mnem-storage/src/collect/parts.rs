@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use mnem_store_traits::{Cid, Store};
+use mnem_store_traits::{Cause, Cid, Outcome, Store, StoreError};
 
 use super::{CollectReport, Ended, marks::Marks, sweep::check_heads};
 use crate::{
@@ -66,14 +66,18 @@ pub(super) fn sweep(
         let next = first + usize::try_from(pace.limit() / part_blocks).unwrap_or(usize::MAX).max(1);
         let up_to = parts.ends.get(next - 1);
         // The store may end a call early. Then the next one takes the rest.
+        let begin = after;
         loop {
             check_heads(store, report)?;
             let began = Instant::now();
             let swept = store.sweep(after.as_ref(), up_to, &mut |cid| marks.is_dead(cid))?;
             let Some(swept) = swept else { return Ok(false) };
+            // Calls that the store ended early took as long as their bytes: they would look as if the number of blocks
+            // did not matter, and the parts would grow.
+            let is_whole = swept.ended_at.is_none() && after == begin;
             // After many clean parts, the first call that removes blocks would be large, and on a full disk it would
             // fail in every run. So calls grow beyond a few parts only if they free space.
-            if swept.removed > 0 || pace.limit() < part_blocks * CLEAN_PARTS {
+            if is_whole && (swept.removed > 0 || pace.limit() < part_blocks * CLEAN_PARTS) {
                 pace.learn(swept.blocks, began.elapsed());
             }
             report.dead += swept.removed;
@@ -83,6 +87,7 @@ pub(super) fn sweep(
             done.bytes += swept.removed_bytes;
             Cancelled::check(progress(done))?;
             match swept.ended_at {
+                Some(end) if swept.blocks == 0 || after == Some(end) => return Err(no_progress(end).into()),
                 Some(end) => after = Some(end),
                 None => break,
             }
@@ -92,4 +97,11 @@ pub(super) fn sweep(
         }
         (first, after) = (next, up_to.copied());
     }
+}
+
+/// The store broke its contract, and would end every further call as early.
+fn no_progress(end: Cid) -> StoreError {
+    let source = Cause::new(format!("a call ended at block {end} and got no further than the one before"));
+    let operation = "sweep a part".to_owned();
+    StoreError::Backend { backend: "collected", operation, outcome: Outcome::Unknown, source }
 }

@@ -3,9 +3,15 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::ControlFlow,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use mnem_store_traits::{Blockstore as _, Buffered, Bytes, DAG_JSON, MemoryStore, OpHeadsStore as _, RAW, cid_of};
+use mnem_store_traits::{
+    Blockstore, Buffered, Bytes, CidIter, DAG_JSON, IsDead, MemoryStore, OpHeadsStore, RAW, StoreError, Swept, cid_of,
+};
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
@@ -196,4 +202,98 @@ fn a_commit_between_two_parts_ends_the_sweep() {
         assert!(left.contains_key(&other), "{way}: the block of the new head is gone");
         assert!((20..40).contains(&left.len()), "{way}: {} left", left.len());
     }
+}
+
+/// Ends each sweep after a number of blocks, and notes where the parts end.
+#[derive(Debug)]
+struct Early {
+    store: MemoryStore,
+    blocks_max: usize,
+    /// Whether it gets any further after the first call.
+    is_honest: bool,
+    ends: Mutex<BTreeSet<Option<Cid>>>,
+    calls: AtomicU64,
+}
+
+impl Early {
+    fn over(blocks_max: usize, is_honest: bool) -> Self {
+        let graph = Graph::new(&[const { Vec::new() }; 40], &[], &[]);
+        let (store, calls) = (graph.store(), AtomicU64::new(0));
+        store.update(&graph.blocks[0].0, &[]).unwrap();
+        Self { store, blocks_max, is_honest, ends: Mutex::default(), calls }
+    }
+}
+
+impl Blockstore for Early {
+    fn get(&self, cid: &Cid) -> Result<Option<Bytes>, StoreError> {
+        self.store.get(cid)
+    }
+
+    fn put(&self, cid: &Cid, data: Bytes) -> Result<(), StoreError> {
+        self.store.put(cid, data)
+    }
+
+    fn delete(&self, cid: &Cid) -> Result<(), StoreError> {
+        self.store.delete(cid)
+    }
+
+    fn cids(&self) -> Result<CidIter<'_>, StoreError> {
+        self.store.cids()
+    }
+
+    fn sweep(
+        &self,
+        after: Option<&Cid>,
+        up_to: Option<&Cid>,
+        is_dead: &mut IsDead<'_>,
+    ) -> Result<Option<Swept>, StoreError> {
+        assert!(self.calls.fetch_add(1, Ordering::Relaxed) < 100, "it never ends");
+        self.ends.lock().unwrap().insert(up_to.copied());
+        let all = self.store.cids()?.collect::<Result<Vec<_>, _>>()?;
+        let in_part = |cid: &Cid| after.is_none_or(|after| after < cid) && up_to.is_none_or(|up_to| cid <= up_to);
+        let part: Vec<Cid> = all.into_iter().filter(in_part).collect();
+        let end = part.get(self.blocks_max - 1).filter(|_| part.len() > self.blocks_max);
+        let (end, mut swept) = match after {
+            Some(after) if !self.is_honest => (Some(after), Some(Swept::default())),
+            _ => (end, self.store.sweep(after, end.or(up_to), is_dead)?),
+        };
+        swept.iter_mut().for_each(|swept| swept.ended_at = end.copied());
+        Ok(swept)
+    }
+}
+
+impl OpHeadsStore for Early {
+    fn heads(&self) -> Result<Vec<Cid>, StoreError> {
+        self.store.heads()
+    }
+
+    fn update(&self, new: &Cid, supersedes: &[Cid]) -> Result<(), StoreError> {
+        self.store.update(new, supersedes)
+    }
+
+    fn swap(&self, expected: &[Cid], new: &Cid) -> Result<(), StoreError> {
+        self.store.swap(expected, new)
+    }
+}
+
+impl Store for Early {}
+
+/// The time of such a call says how large the blocks are, not how many of them fit in a call.
+#[test]
+fn parts_that_the_store_ends_early_do_not_grow() {
+    for (blocks_max, grows) in [(3, false), (40, true)] {
+        let store = Early::over(blocks_max, true);
+        let report = collect_tuned(tuning(u64::MAX, 4), &store, &CollectOptions::new(), &mut unwatched).unwrap();
+        assert_eq!((report.removed, content(&store.store).len()), (39, 1));
+        let parts = store.ends.lock().unwrap().len();
+        assert_eq!(parts < 10, grows, "{parts} parts of 40 blocks, {blocks_max} in a call");
+    }
+}
+
+#[test]
+fn a_sweep_that_gets_no_further_is_an_error() {
+    let store = Early::over(3, false);
+    let error = collect_tuned(tuning(u64::MAX, 4), &store, &CollectOptions::new(), &mut unwatched).unwrap_err();
+    assert_eq!(error.kind(), Some(ErrorKind::Backend));
+    assert!(error.to_string().contains("failed to sweep"), "{error}");
 }

@@ -113,9 +113,13 @@ impl OpenOptions {
     }
 
     /// As [`check`](Self::check), but the driver may leave out what no read depends on, such as lists of free space. An
-    /// absence that such a handle reports is as certain as after a full check.
+    /// absence that such a handle reports is as certain as after a full check. Never weakens a full check: after
+    /// `check(true)` this changes nothing.
     pub fn check_for_reading(mut self, yes: bool) -> Self {
-        (self.0.check, self.0.check_for_reading) = (yes, yes);
+        let is_full = self.0.check && !self.0.check_for_reading;
+        if !is_full {
+            (self.0.check, self.0.check_for_reading) = (yes, yes);
+        }
         self
     }
 
@@ -278,5 +282,25 @@ pub fn flag(name: &str, value: &str) -> Result<bool, StoreError> {
         "yes" | "true" => Ok(true),
         "no" | "false" => Ok(false),
         _ => invalid(format!("the option `{name}` must be `yes` or `no`, not `{value}`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_check_for_readers_never_weakens_a_full_one() {
+        let checks = |options: OpenOptions| (options.0.check, options.0.check_for_reading);
+        let [none, full, reading] = [(false, false), (true, false), (true, true)];
+        let new = OpenOptions::new;
+        for yes in [true, false] {
+            assert_eq!(checks(new().check(true).check_for_reading(yes)), full, "{yes}");
+            assert_eq!(checks(new().check_for_reading(yes).check(true)), full, "{yes}");
+            assert_eq!(checks(new().check_for_reading(yes).check(false)), none, "{yes}");
+        }
+        assert_eq!(checks(new().check_for_reading(true)), reading);
+        assert_eq!(checks(new().check(false).check_for_reading(true)), reading);
+        assert_eq!(checks(new().check_for_reading(true).check_for_reading(false)), none);
     }
 }
