@@ -19,7 +19,7 @@ pub(crate) fn parse(text: &str) -> Result<Cid> {
     let hint = match meant(text) {
         Some(cid) => format!("write it as {cid}"),
         None if has_a_typo(text) => format!(
-            "a character is wrong, or there are too many: copy the CID again, \
+            "a character is wrong, missing or too many: copy the CID again, \
              or give its first {SHORT_CID_CHARS_MIN} or more characters"
         ),
         None => format!(
@@ -31,7 +31,8 @@ pub(crate) fn parse(text: &str) -> Result<Cid> {
     Err(Failure::Usage { message: format!("{text:?} is not a CID in canonical form"), hint })
 }
 
-/// Whether the text has the length and the characters of a CID with a digest of 32 bytes, or more of them.
+/// Whether the text has the length and the characters of a CID with a digest of 32 bytes, or more of them. A longer
+/// CID, such as one with a digest of 64 bytes, may lack some.
 fn has_a_typo(text: &str) -> bool {
     let of_version_0 = text.starts_with("Qm") && text.len() >= 46;
     let of_version_1 = text.starts_with('b') && text.len() >= 59;
@@ -40,7 +41,7 @@ fn has_a_typo(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use mnem_storage::cid::multibase;
+    use mnem_storage::cid::{multibase, multihash::Multihash};
 
     use super::*;
 
@@ -84,9 +85,12 @@ mod tests {
     fn a_cid_with_a_typo_is_told_from_other_texts() {
         // The last character of V1 has two unused bits, which `f` sets.
         let unused_bits = V1.replace("bpe", "bpf");
-        for text in [&*unused_bits, &format!("{V1}aa"), &V1.replace('5', "1"), &V0.replace('5', "0")] {
+        let long =
+            Multihash::wrap(0x13, &[7; 64]).map(|digest| Cid::new_v1(0x55, digest)).expect("64 bytes").to_string();
+        let shortened = &long[..long.len() - 1];
+        for text in [&*unused_bits, &format!("{V1}aa"), &V1.replace('5', "1"), &V0.replace('5', "0"), shortened] {
             let Err(Failure::Usage { hint, .. }) = parse(text) else { panic!("{text:?} was taken") };
-            assert!(hint.starts_with("a character is wrong"), "{text:?}: {hint}");
+            assert!(hint.starts_with("a character is wrong, missing or too many: "), "{text:?}: {hint}");
         }
     }
 }

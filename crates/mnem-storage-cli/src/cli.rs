@@ -17,7 +17,7 @@ use crate::{
     context::is_archive_name,
     drivers,
     error::Exit,
-    hints::quoted,
+    hints::{install_with, quoted},
     output,
     report::report_usage_as_json,
     terminal,
@@ -193,8 +193,8 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
         drivers::all().iter().map(|driver| format!("{} formats: {}", driver.name(), driver.formats().join(", "))),
     );
     for backend in BACKENDS.iter().filter(|backend| drivers::all().iter().all(|driver| driver.name() != backend.name)) {
-        let (name, package) = (backend.name, env!("CARGO_PKG_NAME"));
-        lines.push(format!("{name}: not in this build; run `cargo install {package} --features {name}` to add it"));
+        let name = backend.name;
+        lines.push(format!("{name}: not in this build; to install the program with it, run {}", install_with(name)));
     }
     lines.push("archives: reads CARv1 and CARv2, writes CARv1".into());
     lines.push(format!(

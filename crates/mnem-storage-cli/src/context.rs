@@ -34,20 +34,21 @@ pub(crate) fn is_archive_name(path: &Path) -> bool {
 #[derive(Clone)]
 pub(crate) struct Context {
     global: Global,
-    /// The stores that are arguments of the command.
-    arguments: Vec<PathBuf>,
+    /// The stores that this run uses.
+    typed: TypedPaths,
 }
 
 impl Context {
     pub(crate) fn new(global: Global, command: &Command) -> Self {
-        Self { global, arguments: command.stores().into_iter().map(Path::to_owned).collect() }
+        let mut context = Self { global, typed: TypedPaths::default() };
+        let named = context.store_path().filter(|_| command.uses_store());
+        context.typed = named.as_deref().into_iter().chain(command.stores()).collect();
+        context
     }
 
     /// A message with the paths of stores as the user typed them.
     pub(crate) fn as_typed(&self, text: String) -> String {
-        let named = self.store_path();
-        let all: TypedPaths = named.iter().chain(&self.arguments).map(PathBuf::as_path).collect();
-        all.in_text(text)
+        self.typed.in_text(text)
     }
 
     /// The path of the store: `--store`, else `MNEM_STORE`.

@@ -16,14 +16,16 @@ impl<'a> FromIterator<&'a Path> for TypedPaths {
 }
 
 impl TypedPaths {
-    /// Replaces the absolute path of a store, also at the start of a longer path, by the path as typed.
+    /// Replaces the absolute path of a store, also at the start of a longer path, by the path as typed. A path that was
+    /// typed itself stays, also if another typed path leads to the same store.
     pub(crate) fn in_text(&self, mut text: String) -> String {
         for typed in &self.0 {
             let shown: PathBuf = typed.components().collect();
             for found in [absolute(typed), fs::canonicalize(typed)].into_iter().flatten() {
                 // Without a trailing slash, which the path of a part repeats.
                 let found: PathBuf = found.components().collect();
-                if found != shown && found.parent().is_some() {
+                let is_typed = self.0.iter().any(|typed| typed.starts_with(&found));
+                if !is_typed && found.parent().is_some() {
                     text = replaced(&text, &found.display().to_string(), &shown.display().to_string());
                 }
             }
@@ -32,13 +34,14 @@ impl TypedPaths {
     }
 }
 
-/// Replaces `from` where it is a whole path or ends with a whole component.
+/// Replaces `from` where a path begins with it and it ends with a whole component. In a URL, no path begins.
 fn replaced(text: &str, from: &str, to: &str) -> String {
-    let of_a_name = |c: char| c.is_alphanumeric() || "._-".contains(c);
+    let of_a_name = |c: char| c.is_alphanumeric() || "._-+~@".contains(c);
+    let continues = |c: char| of_a_name(c) || c == '/';
     let (mut done, mut rest) = (String::with_capacity(text.len()), text);
     while let Some((before, after)) = rest.split_once(from) {
         done.push_str(before);
-        let is_whole = !done.ends_with(of_a_name) && !after.starts_with(of_a_name);
+        let is_whole = !done.ends_with(continues) && !after.starts_with(of_a_name);
         done.push_str(if is_whole { to } else { from });
         rest = after;
     }
@@ -65,6 +68,12 @@ mod tests {
         let other = format!("{} {}", here.join("b.redb.old").display(), here.join("c").display());
         assert_eq!(paths.in_text(other.clone()), other);
         assert_eq!(paths.in_text("s3://bucket/x/log".into()), "s3://bucket/x/log");
+        let (folder, url) = (here.join("a.simple"), format!("file://{}", here.join("a.simple/x").display()));
+        for beside in ["+b", "~", "@2"] {
+            let other = format!("{}{beside}", folder.display());
+            assert_eq!(paths.in_text(other.clone()), other);
+        }
+        assert_eq!(paths.in_text(url.clone()), url);
     }
 
     #[test]
@@ -76,6 +85,12 @@ mod tests {
         std::os::unix::fs::symlink(&store, &link).expect("a link");
         let inside = fs::canonicalize(&store).expect("there").join("format").display().to_string();
         let paths: TypedPaths = [&*link].into_iter().collect();
-        assert_eq!(paths.in_text(inside), link.join("format").display().to_string());
+        assert_eq!(paths.in_text(inside.clone()), link.join("format").display().to_string());
+        // Unless the other name of the store, or a path inside, was typed too.
+        let store = fs::canonicalize(&store).expect("there");
+        for other in [store.clone(), store.join("b.redb")] {
+            let paths: TypedPaths = [&*link, &*other].into_iter().collect();
+            assert_eq!(paths.in_text(inside.clone()), inside, "{}", other.display());
+        }
     }
 }

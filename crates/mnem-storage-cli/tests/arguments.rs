@@ -249,6 +249,18 @@ fn no_store_gets_the_name_of_an_archive() {
 }
 
 #[test]
+fn only_an_archive_is_to_be_imported() {
+    let place = Place::new();
+    for (file, is_archive) in [("a.car", true), ("A.CAR", true), ("a.redb.zst", false), ("a.tar", false)] {
+        place.write(file, b"not a store\n");
+        let said = place.run(&["copy", file, "new.redb"]).fails(10);
+        let advice = format!("hint: run `mnem-store import {file} --store new.redb` to read an archive\n");
+        assert_eq!(said.contains(&advice), is_archive, "{said}");
+        assert_eq!(said.contains("import"), is_archive, "{said}");
+    }
+}
+
+#[test]
 fn common_words_are_answered_with_the_right_command() {
     let place = Place::new();
     for (word, command) in [

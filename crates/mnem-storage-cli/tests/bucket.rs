@@ -36,15 +36,20 @@ fn a_secret_in_a_url_is_never_printed() {
 #[test]
 fn a_build_without_buckets_names_the_feature() {
     let place = Place::new();
+    let install = "to install the program with it, run `cargo install mnem-storage-cli --features bucket`, \
+                   or in a checkout `cargo install --path crates/mnem-storage-cli --features bucket`";
     for url in ["s3://b/x", "gs://b", "az://c", "abfs://c@a", "file:///nowhere/x"] {
         for command in ["init", "ls"] {
             let said = place.run(&[command, "--store", url]).fails(1);
             assert!(said.contains(url) && said.contains("feature `bucket`"), "{said}");
-            assert!(said.contains("`cargo install mnem-storage-cli --features bucket`"), "{said}");
+            assert!(said.contains(install), "{said}");
         }
     }
     let said = place.run(&["ls", "--store", "https://h/x"]).fails(10);
-    assert!(said.contains("give a path: the backends of this build open no URL"), "{said}");
+    let advice = "give a path: the backends of this build open no URL; ";
+    assert!(said.contains(&format!("{advice}{}", install.replace("with it", "with one that does"))), "{said}");
+    let said = place.run(&["--version"]).ok();
+    assert!(said.lines().any(|line| line == format!("bucket: not in this build; {install}")), "{said}");
 }
 
 #[cfg(feature = "bucket")]

@@ -95,6 +95,11 @@ impl Command {
         }
     }
 
+    /// Whether the command uses the store of `--store` or `MNEM_STORE`.
+    pub(crate) fn uses_store(&self) -> bool {
+        !matches!(self, Self::Copy(_) | Self::Diff(_) | Self::Conformance(_) | Self::Completions(_) | Self::Man(_))
+    }
+
     /// The memory that the command needs, in bytes.
     pub(crate) fn memory_bytes_min(&self) -> u64 {
         match self {

@@ -15,10 +15,7 @@ use self::{
     io::for_io,
     stores::{for_missing_root, for_store, for_target},
 };
-use crate::{
-    context::{Context, is_archive_name},
-    error::Failure,
-};
+use crate::{context::Context, error::Failure};
 
 /// A path quoted for a shell. Paths with control characters or invalid UTF-8 use `$'...'`, which bash, zsh and newer
 /// shells read.
@@ -42,6 +39,14 @@ fn escaped(byte: u8) -> Vec<char> {
         b' '..=b'~' => vec![byte.into()],
         _ => format!("\\{byte:03o}").chars().collect(),
     }
+}
+
+/// How to install the program with a Cargo feature: from the registry, or from a checkout.
+pub(crate) fn install_with(feature: &str) -> String {
+    format!(
+        "`cargo install {0} --features {feature}`, or in a checkout `cargo install --path crates/{0} --features {feature}`",
+        env!("CARGO_PKG_NAME")
+    )
 }
 
 /// The hint for a failure: what to run or do next.
@@ -83,7 +88,8 @@ pub(crate) fn hint(failure: &Failure, context: &Context) -> String {
             if error.kind() == ErrorKind::NotAStore =>
         {
             let order = "check the path of the source; the source comes first: `mnem-store copy FROM TO`";
-            if from.is_file() && is_archive_name(from) {
+            let is_car = from.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("car"));
+            if from.is_file() && is_car {
                 let (from, to) = (quoted(from), quoted(to));
                 return format!("run `mnem-store import {from} --store {to}` to read an archive");
             }

@@ -13,7 +13,7 @@ use mnem_storage::{
 };
 
 use super::{
-    for_io, quoted,
+    for_io, install_with, quoted,
     services::{BUCKET, FOR_DAMAGED_LOG, for_service, is_url},
 };
 use crate::drivers;
@@ -107,11 +107,7 @@ pub(super) fn for_store(error: &StoreError, store: &str) -> String {
             format!("run `mnem-store heads --store {store}` to list the current heads, and try again")
         }
         StoreError::Unsupported { reason, .. } => match missing_feature(reason) {
-            Some(feature) => format!(
-                "run `cargo install {0} --features {feature}` to install the program with it, \
-                 or in a checkout `cargo install --path crates/{0} --features {feature}`",
-                env!("CARGO_PKG_NAME")
-            ),
+            Some(feature) => format!("to install the program with it, run {}", install_with(feature)),
             None => "run `mnem-store --version` to list the backends of this build".to_owned(),
         },
         StoreError::Poisoned { backend, source } => match io_error(&**source) {
@@ -227,9 +223,8 @@ fn for_nothing_at(location: &Location, typed: &str) -> String {
         Some(scheme) if schemes.iter().any(|known| **known == scheme) => format!("check the URL; {}", init(typed)),
         _ if schemes.is_empty() => {
             format!(
-                "give a path: the backends of this build open no URL; \
-                 `cargo install {} --features {BUCKET}` installs the program with one that does",
-                env!("CARGO_PKG_NAME")
+                "give a path: the backends of this build open no URL; to install the program with one that does, run {}",
+                install_with(BUCKET)
             )
         }
         _ => "give a path, or a URL that `mnem-store init --help` lists".to_owned(),

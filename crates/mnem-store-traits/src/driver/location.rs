@@ -20,6 +20,9 @@ use super::url;
 /// assert!(matches!(Location::from("animals.redb"), Location::Path(_)));
 /// assert!(matches!(Location::from(r"C:\animals.redb"), Location::Path(_)));
 /// assert_eq!(Location::from("animals.redb").to_string(), "animals.redb");
+///
+/// let typed = String::from("animals.redb");
+/// assert_eq!(Location::from(&typed), Location::from(typed));
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Location {
@@ -143,6 +146,12 @@ impl From<OsString> for Location {
 impl From<String> for Location {
     fn from(text: String) -> Self {
         PathBuf::from(text).into()
+    }
+}
+
+impl From<&String> for Location {
+    fn from(text: &String) -> Self {
+        text.as_str().into()
     }
 }
 
