@@ -5,6 +5,7 @@
 //! changes nothing.
 
 mod archive;
+mod bucket;
 mod carlog;
 mod cids;
 mod dag_json;
@@ -17,6 +18,7 @@ mod redb_file;
 mod redb_pages;
 
 pub use archive::car_read;
+pub use bucket::{bucket_checkpoint, bucket_entry, bucket_pack};
 pub use carlog::{carlog_manifest, carlog_run, carlog_segment};
 pub use cids::cli_cid;
 pub use dag_json::dag_json_links;
@@ -38,7 +40,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 16] = [
     Target { name: "car_read", run: car_read },
     Target { name: "car_import", run: car_import },
     Target { name: "knn_row", run: knn_row },
@@ -51,5 +53,8 @@ pub const TARGETS: [Target; 13] = [
     Target { name: "carlog_segment", run: carlog_segment },
     Target { name: "carlog_run", run: carlog_run },
     Target { name: "carlog_manifest", run: carlog_manifest },
+    Target { name: "bucket_entry", run: bucket_entry },
+    Target { name: "bucket_checkpoint", run: bucket_checkpoint },
+    Target { name: "bucket_pack", run: bucket_pack },
     Target { name: "cli_cid", run: cli_cid },
 ];

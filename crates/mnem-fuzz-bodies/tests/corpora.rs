@@ -11,6 +11,10 @@ use mnem_storage::{
     unwatched,
 };
 
+/// Of the two golden stores of bucket.
+const CHECKPOINTS: [&str; 2] =
+    ["ckpt/00000000000000000005-00000000000000000000", "ckpt/00000000000000000010-00000000000000000000"];
+
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(name)
 }
@@ -129,6 +133,7 @@ fn write_corpora() {
         let files = [4, 6, 12, 14].map(|choice| [&[choice][..], &whole].concat());
         write(target, edits.into_iter().chain(files).chain([vec![0, 0, 4, 0, 5, 0], vec![2, 0, 0, 0, 6, 9]]));
     }
+    write_corpora_of_bucket();
     // Which file and how; then edits of five bytes: a place, what to do there, with what.
     let edits = [0, 1, 2, 8, 9].map(|choice| [&[choice][..], &[0, 16, 40, 0, 3], &[0, 0, 9, 128, 0]].concat());
     let pages = [0, 1].map(|choice| [&[choice][..], &[0, 48, 0, 4, 7], &[0, 80, 0, 3, 0]].concat());
@@ -140,4 +145,29 @@ fn write_corpora() {
     let of_kept = edits.iter().chain(&pages).cloned().collect::<Vec<_>>();
     write("redb_pages", of_kept.into_iter().chain(pages_alone));
     write("redb_open", edits.into_iter().chain(pages).chain(sizes).chain([b"\x04redb\x1a\x0a\xa9\x0d\x0a".to_vec()]));
+}
+
+/// How the store is opened, which object; then edits of five bytes or a whole object. Without checkpoints (16), all
+/// entries are read.
+fn write_corpora_of_bucket() {
+    let golden = folder("crates/mnem-backend-bucket/tests/golden");
+    let object = |choice: u8, which: u8, name: &str| {
+        let store = ["1.bucket", "1-compacted.bucket"][usize::from(choice & 1)];
+        let bytes = fs::read(golden.join(store).join(name)).expect("a kept store");
+        [&[choice, which][..], &bytes].concat()
+    };
+    let two = |choice: u8, which: u8| [&[choice, which][..], &[0, 1, 40, 0, 3], &[0, 0, 99, 1, 0]].concat();
+    // In the CID of a block or value that the entry adds or deletes, or in its heads.
+    let places: [u16; 8] = [260, 380, 460, 500, 480, 480, 480, 300];
+    let one = (0..8).zip(places).map(|(which, place)| [&[16, which, 0][..], &place.to_be_bytes(), &[0, 3]].concat());
+    let of_compacted = [17, 25, 49].into_iter().zip([3, 8, 9]).map(|(choice, which)| two(choice, which));
+    let whole = [(20, 3, "log/00000000000000000003.car"), (29, 9, "log/00000000000000000009.car")];
+    let whole = whole.map(|(choice, which, name)| object(choice, which, name));
+    let lengths = [vec![0, 7, 0, 1, 0, 5, 0], vec![24, 7, 0, 0, 0, 6, 9]];
+    write("bucket_entry", one.chain(of_compacted).chain([two(2, 7), two(8, 7)]).chain(whole).chain(lengths));
+    let edits = [0, 2, 8, 9, 33].map(|choice| two(choice, 0));
+    let whole = [object(4, 0, CHECKPOINTS[0]), object(13, 0, CHECKPOINTS[1])];
+    let lengths = [vec![0, 0, 0, 1, 0, 5, 0], vec![0, 0, 0, 0, 0, 6, 9]];
+    write("bucket_checkpoint", edits.into_iter().chain(whole).chain(lengths.clone()));
+    write("bucket_pack", [0, 1, 2, 16, 33].map(|choice| two(choice, 0)).into_iter().chain(lengths));
 }

@@ -155,6 +155,21 @@ fn carlog_manifest() {
 }
 
 #[test]
+fn bucket_entry() {
+    fuzz("bucket_entry", 300);
+}
+
+#[test]
+fn bucket_checkpoint() {
+    fuzz("bucket_checkpoint", 300);
+}
+
+#[test]
+fn bucket_pack() {
+    fuzz("bucket_pack", 100);
+}
+
+#[test]
 fn redb_open() {
     fuzz("redb_open", 1_500);
 }

@@ -1,0 +1,4 @@
+//! See `mnem_fuzz_bodies::bucket_entry`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| mnem_fuzz_bodies::bucket_entry(data));
