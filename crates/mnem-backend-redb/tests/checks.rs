@@ -147,3 +147,52 @@ fn a_check_finds_what_an_unchecked_open_let_pass() {
     drop(store);
     assert!(medium.closed() > 0, "the medium is free for who opens it again");
 }
+
+/// Makes each of a chain of pages name the next one twice, and puts the chain before the root of the tree with the free
+/// pages. So a walk through that tree visits this page 2^`LEVELS` times.
+fn make_walk_long(bytes: &mut [u8]) {
+    const PAGE: usize = 4096;
+    const LEVELS: usize = 11;
+    let number = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
+    let header_pages = u32::from_le_bytes(bytes[16..20].try_into().expect("four bytes")) as usize;
+    let index = |number: u64| (number & 0xf_ffff) as usize * (1 << (number >> 59));
+    let base = (1 + header_pages) * PAGE;
+    // The root of the system tables, and in it the definition of the table. Its root comes 55 bytes before this name.
+    let slot = 64 + 128 * usize::from(bytes[9] & 1);
+    let system = base + index(number(bytes, slot + 40)) * PAGE;
+    let name = b"redb::AllocatorStateKey";
+    let found = bytes[system..system + PAGE].windows(name.len()).position(|window| window == name);
+    let root = number(bytes, system + found.expect("the table") - 55);
+    assert_eq!(root >> 59, 0, "the root is a single page");
+    let root = base + index(root) * PAGE;
+    // Pages in the middle of a block, which nothing reads here.
+    let spare = bytes.windows(PAGE).position(|window| window.iter().all(|byte| *byte == 3)).expect("a block");
+    let spare = spare.next_multiple_of(PAGE);
+    let old_root = bytes[root..root + PAGE].to_vec();
+    let pages: Vec<usize> = std::iter::once(root).chain((0..LEVELS).map(|n| spare + n * PAGE)).collect();
+    for pair in pages.windows(2) {
+        let next = (((pair[1] - base) / PAGE) as u64).to_le_bytes();
+        let page = &mut bytes[pair[0]..pair[0] + PAGE];
+        page.fill(0);
+        // A branch with one key, two checksums, two pages, and the key of the first region.
+        (page[0], page[2]) = (2, 1);
+        page[40..48].copy_from_slice(&next);
+        page[48..56].copy_from_slice(&next);
+        page[56..61].copy_from_slice(&[3, 0, 0, 0, 0]);
+    }
+    bytes[pages[LEVELS]..pages[LEVELS] + PAGE].copy_from_slice(&old_root);
+}
+
+/// Otherwise a crafted file would keep a copy or an export busy for ever.
+#[test]
+fn the_check_for_readers_ends_where_the_full_one_ends() {
+    let mut bytes = sample(&FakeMedium::options()).clean;
+    make_walk_long(&mut bytes);
+    let [all, pages] = [Check::Always, Check::Pages].map(|check| {
+        let medium = FakeMedium::of(bytes.clone());
+        let options = OpenOptions::new().read_only(true).check(check).cache_bytes(0);
+        assert_eq!(kind_of(options.open_medium(medium.clone(), "medium")), ErrorKind::Damaged, "{check:?}");
+        medium.count(Call::Read)
+    });
+    assert!(pages < 3 * all, "{pages} reads; {all} by the full check");
+}
