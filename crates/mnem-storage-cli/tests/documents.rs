@@ -34,6 +34,13 @@ fn operations() {
     });
 }
 
+/// The blocks marked `console,bucket`.
+#[cfg(feature = "bucket")]
+#[test]
+fn operations_in_a_bucket() {
+    run("docs/OPERATIONS.md", |_| None);
+}
+
 #[test]
 fn first_page() {
     run("README.md", with_animals);
@@ -57,13 +64,36 @@ fn with_animals(place: &Place) -> Option<Arc<dyn Store>> {
     None
 }
 
+/// The first line of a block that needs the feature `bucket`, and what it becomes in a build without the feature.
+const WITH_BUCKETS: &str = "```console,bucket\n";
+const WITH_BUCKETS_IGNORED: &str = "```console,ignore,bucket\n";
+
+/// The first line of any other block, and what it becomes in a build with the feature.
+const PLAIN: &str = "```console\n";
+const PLAIN_IGNORED: &str = "```console,ignore,plain\n";
+
+/// Marks the blocks that this build does not run. In a document with blocks for buckets, a build with the feature runs
+/// these only.
+fn with_ignored_blocks(text: &str) -> String {
+    match (text.contains(WITH_BUCKETS), cfg!(feature = "bucket")) {
+        (true, true) => text.replace(PLAIN, PLAIN_IGNORED),
+        (true, false) => text.replace(WITH_BUCKETS, WITH_BUCKETS_IGNORED),
+        (false, _) => text.to_owned(),
+    }
+}
+
+fn without_marks(text: &str) -> String {
+    text.replace(PLAIN_IGNORED, PLAIN).replace(WITH_BUCKETS_IGNORED, WITH_BUCKETS)
+}
+
 /// Runs the blocks of one document in order, in one folder. `prepare` sets up the folder, and may return a store that
 /// stays open.
 fn run(document: &str, prepare: impl FnOnce(&Place) -> Option<Arc<dyn Store>>) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let place = Place::new();
     let copy = place.path("document.md");
-    fs::copy(root.join(document), &copy).unwrap_or_else(|error| panic!("{document}: {error}"));
+    let text = fs::read_to_string(root.join(document)).unwrap_or_else(|error| panic!("{document}: {error}"));
+    fs::write(&copy, with_ignored_blocks(&text)).expect("a copy");
     // trycmd runs the commands of `document.md` in `document.in`.
     let folder = place.below("document.in");
     copy_files(&root.join("docs/data"), &folder.path("docs/data")).expect("the data");
@@ -77,7 +107,8 @@ fn run(document: &str, prepare: impl FnOnce(&Place) -> Option<Arc<dyn Store>>) {
     cases.register_bins(TOOLS.map(|tool| (tool, Bin::Path(found(tool)))));
     cases.case(&copy).run();
     if env::var_os("TRYCMD").is_some_and(|mode| mode == "overwrite") {
-        fs::copy(&copy, root.join(document)).unwrap_or_else(|error| panic!("{document}: {error}"));
+        let text = without_marks(&fs::read_to_string(&copy).expect("the copy"));
+        fs::write(root.join(document), text).unwrap_or_else(|error| panic!("{document}: {error}"));
     }
 }
 
