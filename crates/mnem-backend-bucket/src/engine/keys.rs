@@ -9,7 +9,8 @@ use mnem_store_traits::{
 
 const DIGEST_BYTES: usize = 32;
 
-/// The kinds of CIDs whose keys hold the digest. There are about a dozen; the bound keeps a search short.
+/// The most kinds of CIDs whose keys hold the digest. A store has about a dozen; the bound keeps a search short. A kind
+/// counts until the store is reopened, even if all its blocks are removed.
 const KINDS_MAX: u8 = 32;
 
 /// The kind of all other CIDs, whose keys hold a position in [`Keys::others`].

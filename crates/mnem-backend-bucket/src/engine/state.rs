@@ -116,7 +116,7 @@ impl State {
         let first = first.filter(|first| first.checked_add(entry.objects().len() as u32).is_some());
         let first = first.ok_or("it is one of more objects than a handle can count")?;
         if !self.blocks.has_room(record.blocks.len()) {
-            return Err("it has one of more blocks than a handle can count");
+            return Err("with its blocks, the store has more than a handle can count");
         }
         for cid in &record.deleted {
             self.remove_block(cid, record.n);
