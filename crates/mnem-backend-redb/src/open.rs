@@ -335,12 +335,12 @@ fn open_direct(at: At<'_>, options: &OpenOptions, medium: &Medium) -> Result<Ses
     }
 }
 
-/// Verifies the pages of a file that was closed, and then opens it. `None`: the file was not closed, something is wrong,
-/// or another process has written to it in between. An open with repairs then says what.
+/// Verifies the pages of a file that was closed, and then opens it. `None`: the file was not closed, something is
+/// wrong, or another process has written to it in between. An open with repairs then says what.
 ///
 /// In this order, because redb walks the tree with its free pages while it opens a file, and in a tree that nobody has
-/// verified, two branches may lead to the same page, so that the walk hardly ends. Every commit changes the header, which
-/// has the checksums of the trees: if it is the same after both steps, then what was verified is what was opened.
+/// verified, two branches may lead to the same page, so that the walk hardly ends. Every commit changes the header,
+/// which has the checksums of the trees: if it is the same after both steps, then what was verified is what was opened.
 fn open_verified(at: At<'_>, options: &OpenOptions, medium: &Medium) -> Option<Session> {
     let verified = header::bytes(&**medium).ok()?;
     if !Length::of(&**medium).is_ok_and(Length::is_closed) {
