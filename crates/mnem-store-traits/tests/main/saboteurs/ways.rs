@@ -7,8 +7,8 @@ use std::{
 };
 
 use mnem_store_traits::{
-    BatchPut, Blocks, Blockstore, Bytes, Cid, CidIter, Cids, ErrorKind, HeadChange, KeyIter, MemoryStore, OnBlock,
-    OpHeadsStore, SideTable, Store, StoreError, WriteBatch,
+    BatchPut, Blocks, Blockstore, Bytes, Cid, CidIter, Cids, ErrorKind, HeadChange, IsDead, KeyIter, MemoryStore,
+    OnBlock, OpHeadsStore, SideTable, Store, StoreError, Swept, WriteBatch,
     backend::{check_block, pages},
     cid::multihash::Multihash,
     limits::BLOCK_BYTES_EVERY_BACKEND,
@@ -52,7 +52,7 @@ saboteurs! {
     close_closes_every_opening: ClosesEveryOpening => close_leaves_other_openings_open "through another opening";
     reader_sees_nothing_new: ReaderSeesNothing => every_read_follows_every_write_for_a_reader "after put of it once";
     commit_swaps_in_two_steps: SwapsInTwoSteps => concurrent_commits_that_swap_let_one_win "that succeed";
-    presence_outlives_a_delete_of_many: PresenceOutlivesDeleteMany => every_read_follows_every_write "has: ";
+    presence_outlives_a_delete_of_many: PresenceOutlivesDeleteMany => every_read_follows_every_write "after delete_many of it";
     absence_outlives_a_commit: AbsenceOutlivesCommits => every_read_follows_every_write "get_many: ";
     commit_skips_what_the_handle_put: CommitSkipsWhatTheHandlePut => every_read_follows_every_write_of_another_handle "through the handle that wrote it first";
 }
@@ -447,6 +447,15 @@ impl Defect for CommitSkipsWhatTheHandlePut {
             committed => committed?,
         }
         new.into_iter().try_for_each(|put| known.put_trusted(&put.cid, put.data))
+    }
+    fn sweep(
+        &self,
+        _: &MemoryStore,
+        _: Option<&Cid>,
+        _: Option<&Cid>,
+        _: &mut IsDead<'_>,
+    ) -> Result<Option<Swept>, StoreError> {
+        Ok(None)
     }
     fn delete(&self, known: &MemoryStore, cid: &Cid) -> Result<(), StoreError> {
         Self::forget(known, &[*cid])?;
