@@ -80,8 +80,8 @@ impl Swept {
 ///   `identity_is_not_synthesised`.
 /// - An I/O error is an error, never an absence and never an earlier answer. Absence is `Ok(None)` or `Ok(false)`.
 ///   Laws: `absent_is_none`, `failed_read_is_an_error_and_no_absence`, `failed_read_is_no_old_answer`.
-/// - `Ok` means durable, unless [`capabilities`](Self::capabilities) claims less: because the caller asked for less
-///   when opening the store, or because the store by its nature cannot offer more. A sync that began before a write
+/// - `Ok` means durable, unless [`capabilities`](Self::capabilities) claims less, which it does if the caller asked
+///   for less when opening the store, or if the store cannot offer more. A sync that began before a write
 ///   does not make that write durable. Laws: `acknowledged_blocks_survive_reopen`,
 ///   `write_beside_a_waiting_sync_is_durable`.
 /// - No reader waits for a sync, an iterator or a callback of a writer. Laws: `readers_do_not_wait_for_a_sync`,

@@ -96,8 +96,8 @@ fn a_damaged_end_of_a_segment_is_never_taken_for_a_crash() {
     }
 }
 
-/// The second write of a commit fails. The next commit goes to the next segment. Then a power cut undoes what was not
-/// synced: the truncation of the failed commit.
+/// The second write of a commit fails, and the next commit goes to the next segment. A power cut then undoes whatever
+/// was not synced, which would include the truncation of the failed commit.
 #[test]
 fn a_failed_commit_is_cut_off_durably() {
     let place = Place::new();
@@ -216,7 +216,7 @@ fn a_reader_beside_a_writer_that_changes_segments_sees_no_damage() {
         (0..3).for_each(|n| put(&store, n));
         let (writer, is_done, next) = (store.clone(), AtomicBool::new(false), place.file(NEXT));
         let files = Hooked::new(move |call, path| {
-            // The reader has asked for the length already; its first read is that of the replay.
+            // By then the reader knows the length of the segment: its first read replays the log.
             if matches!(call, Call::Read(_)) && path.ends_with(SEGMENT) && !is_done.swap(true, SeqCst) {
                 let mut n = 100;
                 while fs::metadata(&next).map_or(0, |found| found.len()) < more {

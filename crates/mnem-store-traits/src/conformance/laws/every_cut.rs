@@ -393,7 +393,7 @@ pub(crate) fn power_cut_while_opening_loses_nothing(case: &mut Case) -> LawResul
     let way = if way.durable_by().iter().all(|claim| case.claims(*claim)) { way } else { Write::PutMany };
     // The states that the opening finds: a clean store, and one left by an interrupted write.
     for interrupted in [None, Some(1), Some(2), Some(3), Some(4), Some(6)] {
-        // What a cut leaves of the last writes depends on the medium, which may choose anew after other writes.
+        // The medium chooses which of the last writes survive a cut, and may choose differently after other writes.
         let choices = if interrupted.is_some() && !case.is_slow() { CHOICES } else { 1 };
         for before in 0..choices {
             at_each(|operations| cut_while_opening(case, way, before, interrupted, operations))?;

@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// A write that repeats what is there, or deletes what is absent.
+/// A write that changes nothing: it puts what is present, or deletes what is absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Idle {
     /// A put of present blocks. A commit with a head adds a head that is there.
@@ -113,7 +113,7 @@ impl Idle {
 
     fn name(self) -> String {
         match self {
-            Self::Put(way) => return format!("{way} of what is there"),
+            Self::Put(way) => return format!("{way} of what is present"),
             Self::Delete(way) => return format!("{way} of what is absent"),
             Self::Require => "commit that only requires blocks",
             Self::Update => "update to a head that is there",

@@ -106,7 +106,7 @@ flaws! {
     poisoned_handle_stays_open: PoisonedStaysOpen => failed_sync_refuses_every_write "after close() of a handle";
     later_writes_are_not_synced: SyncsFortyWrites => later_writes_of_a_handle_survive_a_power_cut "calls of put and a power cut";
     batch_syncs_only_what_it_writes: MixedBatchSyncsWhatIsNew => ok_covers_what_the_handle_could_read "then put_many was acknowledged";
-    commit_with_nothing_to_do_syncs_nothing: CommitTakesPresentForDurable => ok_covers_what_the_handle_could_read "then commit without a head of what is there (1) was acknowledged";
+    commit_with_nothing_to_do_syncs_nothing: CommitTakesPresentForDurable => ok_covers_what_the_handle_could_read "then commit without a head of what is present (1) was acknowledged";
     idle_write_syncs_only_blocks: IdleWritesSyncBlocks => ok_covers_what_the_handle_could_read "a head after a power cut";
     failed_write_moves_the_mark: FailedWriteMovesItsMark => every_write_makes_an_unsynced_block_durable "was acknowledged";
     damage_cannot_be_deleted_in_a_batch: DamageCannotBeDeletedInABatch => damage_on_the_medium_is_healed_by_delete_and_put "delete_many of 2 CIDs";
@@ -139,9 +139,9 @@ flaws! {
     poisoned_tables_are_not_listed: PoisonedListsFail => failed_sync_refuses_every_write "while rows are read";
     equal_rows_sync_nothing: EqualRowsSyncNothing => ok_covers_what_the_handle_could_read "side table write of rows that are there";
     present_batches_sync_nothing: PresentBatchesSyncNothing => every_write_makes_an_unsynced_block_durable "then put_many was acknowledged, of it and 300 others";
-    present_batches_cover_nothing: PresentBatchesSyncNothing => ok_covers_what_the_handle_could_read "put_many of what is there (300)";
+    present_batches_cover_nothing: PresentBatchesSyncNothing => ok_covers_what_the_handle_could_read "put_many of what is present (300)";
     poisoned_handle_takes_equal_rows: PoisonedTakesEqualRows => failed_sync_refuses_every_write "side table write of rows that are there";
-    failed_sync_of_an_idle_write_is_forgotten: IdleWritesForgetPoison => failed_sync_refuses_every_write "of what is there (1) whose sync failed";
+    failed_sync_of_an_idle_write_is_forgotten: IdleWritesForgetPoison => failed_sync_refuses_every_write "of what is present (1) whose sync failed";
     failed_write_leaves_a_hole: GoesOnBehindAHole => every_write_that_fails_is_as_it_says "that met WritesAfter(0)";
     long_request_waits_for_the_writer: LongRequestsWait => no_read_waits_for_a_sync_of_any_write "get_many of 600 blocks";
     heads_wait_for_the_writer_of_another_handle: HeadsWaitForOthers => no_read_waits_for_a_sync_of_any_write "heads";

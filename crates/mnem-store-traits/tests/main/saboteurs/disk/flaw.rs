@@ -113,7 +113,7 @@ pub(crate) enum Flaw {
     PoisonedTakesEqualRows,
     /// Does not sync after recovery, and forgets a failed sync of a write that had nothing to write.
     IdleWritesForgetPoison,
-    /// Goes on after a failed write of more than 64 KiB, behind the hole that it left.
+    /// After a failed write of more than 64 KiB, appends behind the hole that the write left.
     GoesOnBehindAHole,
     /// A request for more than 16 blocks waits for the writer.
     LongRequestsWait,
@@ -123,6 +123,6 @@ pub(crate) enum Flaw {
     DeletesWhatItKnows,
     /// Splits a batch into journals of 2,500 rows.
     JournalOf2500Rows,
-    /// A poisoned handle reads what was there when it was poisoned.
+    /// A poisoned handle no longer sees what other handles write.
     PoisonedStandsStill,
 }
